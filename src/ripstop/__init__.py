@@ -1,0 +1,1 @@
+"""Ripstop: a container network that makes many hosts one Ethernet switch."""

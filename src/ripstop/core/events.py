@@ -1,0 +1,139 @@
+"""What can happen to a node: the closed set of events that `Node.receive` takes."""
+
+from dataclasses import dataclass
+
+from ripstop.core.address import Range
+from ripstop.core.mesh.messages import Message, Probe
+from ripstop.core.names import ConnectionId, ContainerId, RequestId, UnderlayIp
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a control port can be dialed."""
+
+    address: str  # IPv4 address, or a name for the shell to resolve
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialed:
+    """A `Dial` succeeded."""
+
+    endpoint: Endpoint
+    connection: ConnectionId
+    local: UnderlayIp
+    remote: UnderlayIp
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A `Dial` did not."""
+
+    endpoint: Endpoint
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Somebody connected to us."""
+
+    connection: ConnectionId
+    local: UnderlayIp
+    remote: UnderlayIp
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection ended, by whichever side; not sent for one the core closed itself."""
+
+    connection: ConnectionId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole, well-formed message came."""
+
+    connection: ConnectionId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe or its answer came in on the data path."""
+
+    remote: UnderlayIp  # outer source address
+    local: UnderlayIp  # outer destination address
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlayChanged:
+    """Our own addresses, as the kernel has them now; also sent once at start."""
+
+    addresses: tuple[UnderlayIp, ...]  # usable ones, best first
+    mtu: int  # largest IP MTU among their links, bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequested:
+    """`ripstop connect`: add targets; with `replace`, forget the others."""
+
+    targets: tuple[Endpoint, ...]
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRequested:
+    """`ripstop forget`: dial these no more; a live connection stays."""
+
+    targets: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """`ripstop down`: say goodbye to everyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllocateRequested:
+    """A container needs an address; the same container asking again for the same subnet gets the same one."""
+
+    request: RequestId
+    container: ContainerId
+    subnet: Range  # within the universe
+    wait: float  # seconds until an answer must be given, whatever it is
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequested:
+    """A container was given this address; outside the universe it is recorded only."""
+
+    request: RequestId
+    container: ContainerId
+    address: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequested:
+    """All addresses of a container are free again."""
+
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Whoever asked has gone: answer nothing, keep nothing."""
+
+    request: RequestId
+
+
+Event = (
+    Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
+    | ConnectRequested | ForgetRequested | LeaveRequested
+    | AllocateRequested | ClaimRequested | ReleaseRequested | CancelRequested
+)  # fmt: skip

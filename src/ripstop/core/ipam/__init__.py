@@ -1,0 +1,1 @@
+"""Addresses without a database: a ring of tokens that peers own, and allocation that needs nobody else."""

@@ -1,0 +1,13 @@
+"""The names and numbers by which things are known, one type each, so that mypy tells them apart."""
+
+from typing import NewType
+
+PeerName = NewType("PeerName", str)  # 16 lower-case hex digits, drawn at random once and kept on disk
+ShortId = NewType("ShortId", int)  # 1..65535, unique in the mesh; what the VXLAN header has room for
+UnderlayIp = NewType("UnderlayIp", str)  # dotted IPv4 address of a host, canonical form
+ContainerId = NewType("ContainerId", str)  # whatever names a container to the daemon, at most 128 characters
+ConnectionId = NewType("ConnectionId", int)  # one TCP session, never used twice in a daemon's life
+RequestId = NewType("RequestId", int)  # a question that waits for its answer, never used twice
+
+NO_PEER = ShortId(0)  # in a VXLAN header's destination: not one peer, but the source's tree
+MAX_SHORT_ID = ShortId(65535)  # VXLAN-GBP's policy id has 16 bits

@@ -1,0 +1,1 @@
+"""From topology to what the kernel's tables must hold."""

@@ -1,0 +1,1 @@
+"""Where everything meets: configuration, driver, shell."""

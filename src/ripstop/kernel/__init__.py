@@ -1,0 +1,1 @@
+"""Linux: namespaces, links, tc, eBPF maps.  The only package that talks to the kernel."""

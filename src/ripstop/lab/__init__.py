@@ -1,0 +1,1 @@
+"""Pretend hosts as network namespaces on one machine; one implementation for people, demo, tests and benchmarks."""

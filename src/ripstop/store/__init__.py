@@ -1,0 +1,1 @@
+"""State on disk, in one SQLite transaction at a time."""
