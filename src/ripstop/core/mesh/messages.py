@@ -54,6 +54,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     nickname: str
     port: int  # own control port, so that the other side can dial back
     seen_as: str = ""  # the address the receiver appears under
+    instance: int = 0  # drawn at random at every start: tells ourselves from somebody who has our name
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -1,0 +1,193 @@
+"""What a message from another peer may hold; whatever decodes is checked here before the core sees it.
+
+A peer that breaks one of these is broken or hostile, so each is a ProtocolError.
+"""
+
+import re
+from typing import assert_never
+
+from ripstop.core.errors import ProtocolError
+from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.mesh.messages import (
+    Digest,
+    Entry,
+    Goodbye,
+    Gossip,
+    Heartbeat,
+    Hello,
+    Message,
+    PeerRecord,
+    Probe,
+    Reach,
+    Routed,
+    Value,
+    Versions,
+    Want,
+)
+from ripstop.core.names import MAX_SHORT_ID
+
+MAX_INCARNATION = 2**30  # starts of one peer; one a second lasts 34 years
+MAX_VERSION = (MAX_INCARNATION << 32) | 0xFFFFFFFF
+MAX_BITMAP = MAX_SHORT_ID // 8 + 1  # bytes
+MAX_ADDRESSES = 16  # of one peer
+MAX_TEXT = 256  # characters of nicknames, sites, reasons
+MAX_KEY = 128  # characters
+MAX_MEMBERS = 4096  # peers of a first ring
+MAX_MTU = 65535  # bytes
+MAX_HOPS = 64
+BUCKETS = 64  # of a digest
+_NAME = re.compile(r"[0-9a-f]{16}")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+_KEY = re.compile(r"[a-z][a-z0-9-]*/[\x21-\x7e]+")
+
+
+def is_peer_name(text: str) -> bool:
+    """Return whether `text` is 16 lower-case hex digits."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_ipv4(text: str) -> bool:
+    """Return whether `text` is an IPv4 address in canonical form."""
+    return _IPV4.fullmatch(text) is not None
+
+
+def check_message(message: Message) -> None:
+    """Raise ProtocolError unless every field is within its limits."""
+    match message:
+        case Hello():
+            _check_hello(message)
+        case Gossip():
+            for entry in message.entries:
+                check_entry(entry)
+        case Digest():
+            _need(len(message.buckets) == BUCKETS, "digest", "wrong number of buckets")
+            _need(all(0 <= bucket < 2**64 for bucket in message.buckets), "digest", "hash outside 64 bits")
+        case Versions():
+            _need(len(message.buckets) <= BUCKETS, "versions", "too many buckets")
+            _need(all(0 <= bucket < BUCKETS for bucket in message.buckets), "versions", "no such bucket")
+            for key, version in message.versions:
+                _check_key(key)
+                _need(0 < version <= MAX_VERSION, key, f"version {version}")
+        case Want():
+            for key in message.keys:
+                _check_key(key)
+        case Routed():
+            _check_name(message.source)
+            _check_name(message.destination)
+            _need(0 <= message.hops_left <= MAX_HOPS, "routed", f"{message.hops_left} hops left")
+            _check_body(message.body)
+        case Goodbye():
+            _check_text(message.reason)
+        case Heartbeat():
+            pass
+        case _:
+            assert_never(message)
+
+
+def check_entry(entry: Entry) -> None:
+    """Raise ProtocolError unless key, version and value are sane and belong together."""
+    _check_key(entry.key)
+    _need(0 < entry.version <= MAX_VERSION, entry.key, f"version {entry.version}")
+    _need(_key_matches(entry.key, entry.value), entry.key, f"holds a {type(entry.value).__name__} that is not its own")
+    _check_value(entry.value)
+
+
+def check_probe(probe: Probe) -> None:
+    """Raise ProtocolError unless every field of a probe is within its limits."""
+    _check_name(probe.sender)
+    if probe.target:
+        _check_name(probe.target)
+    _need(0 <= probe.nonce < 2**64, "probe", f"nonce {probe.nonce}")
+    _need(0 < probe.mtu <= MAX_MTU, "probe", f"mtu {probe.mtu}")
+
+
+def _check_hello(hello: Hello) -> None:
+    _check_name(hello.name)
+    _need(0 < hello.protocol < 2**16, "hello", f"protocol {hello.protocol}")
+    _need(0 < hello.incarnation <= MAX_INCARNATION, "hello", f"incarnation {hello.incarnation}")
+    _need(0 < hello.port < 2**16, "hello", f"port {hello.port}")
+    _need(0 <= hello.instance < 2**64, "hello", f"instance {hello.instance}")
+    _need(hello.seen_as == "" or is_ipv4(hello.seen_as), "hello", f"address {hello.seen_as!r}")
+    _check_text(hello.nickname)
+
+
+def _check_value(value: Value) -> None:
+    match value:
+        case PeerRecord():
+            _need(0 < value.incarnation <= MAX_INCARNATION, value.name, f"incarnation {value.incarnation}")
+            _need(0 < value.short_id <= MAX_SHORT_ID, value.name, f"short id {value.short_id}")
+            _need(0 < value.port < 2**16, value.name, f"port {value.port}")
+            _need(len(value.addresses) <= MAX_ADDRESSES, value.name, "too many addresses")
+            _need(all(map(is_ipv4, value.addresses)), value.name, "an address that is none")
+            _need(len(value.public_key) <= MAX_TEXT, value.name, "key too long")
+            _check_text(value.nickname)
+            _check_text(value.site)
+        case Reach():
+            _need(max(len(value.data), len(value.control)) <= MAX_BITMAP, value.name, "bitmap too long")
+            _need(0 <= value.mtu <= MAX_MTU, value.name, f"mtu {value.mtu}")
+        case Token():
+            _check_name(value.owner)
+            _need(0 <= value.free <= 2**32, "token", f"{value.free} free")
+        case Ballot():
+            for number, proposer in (value.promised, value.accepted):
+                _need(0 <= number < 2**32, "ballot", f"round {number}")
+                _need((number == 0) == (proposer == ""), "ballot", "round and proposer do not match")
+                if proposer:
+                    _check_name(proposer)
+            _check_members(value.members)
+        case RingStart():
+            _need(0 <= value.start < value.end <= 2**32, "ring start", f"range {value.start}-{value.end}")
+            _check_members(value.members)
+        case _:
+            assert_never(value)
+
+
+def _key_matches(key: str, value: Value) -> bool:
+    match value:
+        case PeerRecord():
+            return key == f"peer/{value.name}" and is_peer_name(value.name)
+        case Reach():
+            return key == f"reach/{value.name}" and is_peer_name(value.name)
+        case Token():
+            return key == f"ring/{value.start}" and 0 <= value.start < 2**32
+        case Ballot():
+            return key.startswith("paxos/") and is_peer_name(key.removeprefix("paxos/"))
+        case RingStart():
+            return key.startswith("ring-start/")
+        case _:
+            assert_never(value)
+
+
+def _check_body(body: IpamMessage) -> None:
+    match body:
+        case SpaceWanted() | SpaceAnswer():
+            _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
+        case _:
+            assert_never(body)
+    if isinstance(body, SpaceAnswer):
+        _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
+
+
+def _check_members(members: tuple[str, ...]) -> None:
+    _need(len(members) <= MAX_MEMBERS, "members", "too many")
+    for member in members:
+        _check_name(member)
+
+
+def _check_name(name: str) -> None:
+    _need(is_peer_name(name), "peer name", ascii(name[:32]))
+
+
+def _check_key(key: str) -> None:
+    _need(len(key) <= MAX_KEY and _KEY.fullmatch(key) is not None, "key", ascii(key[:32]))
+
+
+def _check_text(text: str) -> None:
+    _need(len(text) <= MAX_TEXT, "text", f"{len(text)} characters")
+    _need(text.isprintable(), "text", "characters that cannot be printed")
+
+
+def _need(holds: bool, subject: str, wrong: str) -> None:
+    if not holds:
+        raise ProtocolError(f"{subject}: {wrong}")
