@@ -1,0 +1,67 @@
+# The only way to build, check, test and measure.  Every target works as the first command after a clone, as root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
+DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
+          iputils-ping iperf3 tcpdump python3 python3-venv
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: .venv/.ready bpf ## Debian packages that are missing, .venv, eBPF objects
+
+.stamp-debian: Makefile
+	@missing=$$(for p in $(DEBIAN); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing" $$missing; apt-get update -qq; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@touch $@
+
+.venv/.ready: requirements/dev.txt pyproject.toml | .stamp-debian
+	@echo "making .venv"
+	@python3 -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt 2> >(grep -v 'is ignored' >&2)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2> >(grep -v 'is ignored' >&2)
+	@touch $@
+
+bpf: src/ripstop/kernel/objects/overlay.bpf.o ## compile the eBPF programs
+
+src/ripstop/kernel/objects/overlay.bpf.o: $(BPF_SOURCES) | .stamp-debian
+	@$(MAKE) --silent -C bpf all
+
+bench-tools: | .stamp-debian ## compile the traffic generators of demo and benchmark
+	@$(MAKE) --silent -C bench
+
+demo: setup bench-tools ## three hosts, one Ethernet, at most a minute
+	@$(BIN)/python -m ripstop.lab.demo
+
+check: setup ## formatting, lint, types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+test: check bench-tools ## everything, as root
+	@$(BIN)/pytest
+
+sim: setup ## the simulations with more seeds: make sim SEEDS=1000 [SUITE=mesh|ipam]
+	@RIPSTOP_SEEDS=$(or $(SEEDS),100) $(BIN)/pytest -q tests/sim $(if $(SUITE),-k $(SUITE))
+
+bench: setup bench-tools ## measure against the bare underlay and kernel VXLAN
+	@$(BIN)/python -m bench
+
+wheel: setup ## build the wheel with the eBPF objects in it
+	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+
+format: setup ## rewrite the sources as check wants them
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lab: setup ## pretend hosts to play with: make lab HOSTS=5
+	@$(BIN)/ripstop lab up --hosts $(or $(HOSTS),3)
+
+clean: ## remove what was built
+	@rm -rf .venv .stamp-debian build dist src/ripstop/kernel/objects/*.o
+	@$(MAKE) --silent -C bench clean
+
+.PHONY: help setup bpf bench-tools demo check test sim bench wheel format lab clean

@@ -1,0 +1,80 @@
+"""One peer: owns the feature cores and routes between them; decides nothing itself."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from ripstop.core.address import Range
+from ripstop.core.effects import Announce, Effect, Heard, Internal, Learned, ReachabilityChanged, Tell
+from ripstop.core.events import (
+    AllocateRequested,
+    CancelRequested,
+    ClaimRequested,
+    Event,
+    ReleaseRequested,
+)
+from ripstop.core.ipam.allocator import Allocator, Init
+from ripstop.core.mesh.mesh import Identity, Mesh, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node needs to know from the start."""
+
+    identity: Identity
+    settings: Settings
+    universe: Range
+    init: Init
+
+
+class Node:
+    """The whole of one peer's core: `receive` and `tick` change state and return effects, nothing else does."""
+
+    def __init__(self, config: NodeConfig, saved: Mapping[str, bytes], now: float, rng: Random) -> None:
+        self.mesh = Mesh(config.identity, config.settings, saved, now, rng)
+        self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng)
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` next has something to do, in the clock's seconds."""
+        return min(self.mesh.deadline, self.allocator.deadline, math.inf)
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """Take one event."""
+        match event:
+            case AllocateRequested(request, container, subnet, wait):
+                found = self.allocator.allocate(request, container, subnet, wait, now)
+            case ClaimRequested(request, container, address, wait):
+                found = self.allocator.claim(request, container, address, wait, now)
+            case ReleaseRequested(container):
+                found = self.allocator.release(container, now)
+            case CancelRequested(request):
+                found = self.allocator.cancel(request, now)
+            case _:
+                found = self.mesh.receive(event, now)
+        return list(self._route(found, now))
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        effects: list[Effect] = []
+        if now >= self.mesh.deadline:
+            effects += self._route(self.mesh.tick(now), now)
+        if now >= self.allocator.deadline:
+            effects += self._route(self.allocator.tick(now), now)
+        return effects
+
+    def _route(self, found: Iterable[Effect | Internal], now: float) -> Iterable[Effect]:
+        """Pass on what leaves the node; hand what one core has for another over, in place, so that order holds."""
+        for item in found:
+            match item:
+                case Announce() | Tell():
+                    yield from self._route(self.mesh.receive(item, now), now)
+                case Learned(entries):
+                    yield from self._route(self.allocator.learn(entries, now), now)
+                case Heard(peer, body):
+                    yield from self._route(self.allocator.hear(peer, body, now), now)
+                case ReachabilityChanged(peers):
+                    yield from self._route(self.allocator.set_reachable(peers, now), now)
+                case _:
+                    yield item

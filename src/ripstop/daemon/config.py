@@ -1,0 +1,103 @@
+"""Everything that can be chosen about one instance; nothing else reads flags or the environment."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from ripstop.core.address import Range
+from ripstop.core.errors import RequestError, StartError
+from ripstop.core.events import Endpoint
+from ripstop.core.overlay.mtu import MIN_MTU
+
+DEFAULT_PORT = 6783  # TCP; VXLAN takes the next, as users of the field's tools expect
+DEFAULT_RANGE = "10.32.0.0/12"
+MAX_MTU = 65485  # bytes; what a 65535-byte underlay would leave
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One instance, as the command line describes it; `check` says what is wrong with it."""
+
+    run_dir: Path = Path("/run/ripstop")  # socket, lock, pid file
+    state_dir: Path = Path("/var/lib/ripstop")  # the database
+    name: str | None = None  # None: the one on disk, or a new random one
+    nickname: str = ""  # for people; empty: the host's name
+    range: str = DEFAULT_RANGE  # the universe, the same on every host
+    default_subnet: str | None = None  # where `attach` allocates; None: the whole universe
+    advertise: tuple[str, ...] = ()  # underlay addresses to use instead of what the NICs have
+    port: int = DEFAULT_PORT
+    mtu: int | None = None  # overlay MTU in bytes; None: found by probing
+    no_discovery: bool = False
+    peers: tuple[str, ...] = ()  # initial targets, ADDRESS[:PORT]
+    init: str = "consensus"  # how the first ring comes about
+    log_level: str = "info"
+
+    @property
+    def vxlan_port(self) -> int:
+        """UDP port of the datapath."""
+        return self.port + 1
+
+    @property
+    def socket(self) -> Path:
+        """Where the API listens."""
+        return self.run_dir / "ripstop.sock"
+
+    @property
+    def universe(self) -> Range:
+        """The range as integers."""
+        return Range.parse(self.range)
+
+    @property
+    def subnet(self) -> Range:
+        """Where addresses are allocated unless asked otherwise."""
+        return Range.parse(self.default_subnet) if self.default_subnet else self.universe
+
+    @property
+    def targets(self) -> tuple[Endpoint, ...]:
+        """The initial peers."""
+        return tuple(parse_target(peer, self.port) for peer in self.peers)
+
+    def check(self) -> None:
+        """Raise StartError for the first thing that is wrong."""
+        try:
+            _ = self.targets
+            if len(self.universe) < 4:
+                raise RequestError(f"range {self.range} is too small; take at least a /30")
+            if not self.universe.covers(self.subnet):
+                raise RequestError(f"default subnet {self.default_subnet} is not within the range {self.range}")
+            for address in self.advertise:
+                IPv4Address(address)
+        except (RequestError, AddressValueError) as error:
+            raise StartError(str(error)) from None
+        if not 1 <= self.port <= 65534:
+            raise StartError(f"port {self.port} is not within 1..65534; VXLAN needs the one after it too")
+        if self.mtu is not None and not MIN_MTU <= self.mtu <= MAX_MTU:
+            raise StartError(f"mtu {self.mtu} is not within {MIN_MTU}..{MAX_MTU}")
+        if self.name is not None and not re.fullmatch(r"[0-9a-f]{16}", self.name):
+            raise StartError(
+                f"name {self.name!r} is not 16 lower-case hex digits; leave --name out to get a random one"
+            )
+        if len(self.nickname) > 253 or not self.nickname.isprintable():
+            raise StartError(f"nickname {self.nickname!r}: at most 253 printable characters")
+
+
+def parse_target(text: str, default_port: int) -> Endpoint:
+    """Read ADDRESS[:PORT]; ADDRESS may be a name.
+
+    Raises:
+        RequestError: neither an IPv4 address nor a host name, or a port outside 1..65535.
+    """
+    address, colon, port_text = text.partition(":")
+    if colon and not (port_text.isdecimal() and 1 <= int(port_text) <= 65535):
+        raise RequestError(f"target {text!r}: port {port_text!r} is not within 1..65535")
+    looks_numeric = re.fullmatch(r"[0-9.]+", address) is not None
+    try:
+        if looks_numeric:
+            address = str(IPv4Address(address))
+    except AddressValueError as error:
+        raise RequestError(f"target {text!r}: {error}") from None
+    if not looks_numeric and not _HOST_NAME.fullmatch(address):
+        raise RequestError(f"target {text!r} is neither an IPv4 address nor a host name; write it as 192.0.2.1[:6783]")
+    return Endpoint(address, int(port_text) if colon else default_port)

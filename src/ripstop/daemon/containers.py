@@ -1,0 +1,287 @@
+"""Attach, detach, expose: what puts addresses and devices together, and takes them apart again.
+
+Each operation is a few steps with an undo.  What a crash leaves between two steps is put right by `adopt` at the
+next start: a port without a record is deleted, an address without a port is released.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import msgspec
+
+from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest
+from ripstop.core.address import Range, format_address, parse_interface
+from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
+from ripstop.core.events import AllocateRequested, ClaimRequested, ReleaseRequested
+from ripstop.core.names import ContainerId
+from ripstop.daemon import ports
+from ripstop.daemon.config import Config
+from ripstop.daemon.driver import Driver
+from ripstop.daemon.host import Host
+from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.ports import PortRecord
+from ripstop.daemon.reconciler import Reconciler
+from ripstop.store.sqlite import Store, StoreError
+
+log = logging.getLogger("ripstop.containers")
+EXPOSED = ContainerId("host/ripstop0")  # who holds the host's own overlay addresses
+_EXPOSE_KEY = "host/expose"
+_CLAIM_WAIT = 10.0  # seconds; for addresses that live when the daemon starts
+
+
+class ExposeRecord(msgspec.Struct, frozen=True):
+    """The host's own addresses, as kept on disk."""
+
+    addresses: tuple[str, ...] = ()
+    masquerade: bool = True
+
+
+class Containers:
+    """Every interface of ours in a container, and the host's own."""
+
+    def __init__(
+        self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
+        reconciler: Reconciler,
+    ) -> None:  # fmt: skip
+        self._config, self._name, self._store, self._driver = config, name, store, driver
+        self._kernel, self._host, self._reconciler = kernel, host, reconciler
+        self._busy: set[str] = set()
+        self._ports: dict[str, PortRecord] = {}
+        self.exposed = ExposeRecord()
+
+    @property
+    def ports(self) -> tuple[PortRecord, ...]:
+        """Every attached interface, oldest name first."""
+        return tuple(port for _, port in sorted(self._ports.items()))
+
+    async def adopt(self, holders: tuple[ContainerId, ...]) -> None:
+        """Put what is on disk, in the kernel and in the ring together after a start.
+
+        Args:
+            holders: who holds addresses according to the ring.
+        """
+        stored = [ports.decode(key, value) for key, value in self._store.load(ports.PREFIX).items()]
+        gone = await self._kernel.run(lambda: self._host.adopt(stored))
+        self._ports = {port.host_ifname: port for port in stored if port not in gone}
+        self._store.put((port.key, None) for port in gone)
+        if _EXPOSE_KEY in (found := self._store.load(_EXPOSE_KEY)):
+            self.exposed = msgspec.msgpack.decode(found[_EXPOSE_KEY], type=ExposeRecord)
+        living = {port.holder: port.addresses for port in self.ports}
+        if self.exposed.addresses:
+            living[EXPOSED] = self.exposed.addresses
+            await self._kernel.run(
+                lambda: self._host.expose(self.exposed.addresses, self._config.universe, self.exposed.masquerade)
+            )
+        for held in holders:
+            if held not in living:
+                self._driver.post(ReleaseRequested(held))
+        for container, addresses in living.items():
+            for address in addresses:
+                await self._reclaim(container, address)
+
+    async def _reclaim(self, container: ContainerId, address: str) -> None:
+        number, _ = parse_interface(address)
+        if self._driver.node.allocator.holder(number) == container:
+            return
+        try:
+            await self._driver.ask(lambda request: ClaimRequested(request, container, number, _CLAIM_WAIT))
+        except RequestError as error:
+            log.error("%s lives with %s, but the ring says: %s", container, address, error)
+
+    async def attach(self, request: AttachRequest) -> PortRecord:
+        """Put an interface into a container.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        _check_ifname(request.ifname)
+        inode = await self._kernel.run(lambda: self._host.identify(request.netns))
+        container = request.container or f"netns-{inode}"
+        if len(container) > 128 or not container.isprintable() or "/" in container:
+            raise RequestError(f"container id {container!r}: at most 128 printable characters, no slash")
+        name = ports.port_name(inode, request.ifname)
+        async with self._reserved(name):
+            if name in self._ports:
+                held = ", ".join(self._ports[name].addresses)
+                raise ConflictError(
+                    f"{request.ifname} of {request.netns} is attached already, with {held}; detach it first"
+                )
+            holder = ports.holder(container, request.ifname)
+            if any(port.holder == holder for port in self.ports):
+                raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
+            gateway = self._gateway() if request.gateway else ""
+            addresses = await self._take(holder, request.addresses, request.wait)
+            mac = ports.port_mac(self._name, container, request.ifname)
+            port = PortRecord(container, request.netns, inode, request.ifname, name, mac, addresses)
+            try:
+                self._store.put([(port.key, ports.encode(port))])
+                await self._create(port, gateway, request.multicast_route)
+            except BaseException as error:
+                await self._forget(port)
+                if isinstance(error, StoreError):
+                    raise RequestError(str(error)) from None
+                raise
+            self._ports[name] = port
+        log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
+        return port
+
+    async def _create(self, port: PortRecord, gateway: str, multicast_route: bool) -> None:
+        mtu = self.mtu
+        await self._kernel.run(lambda: self._host.create_port(port, mtu, gateway, multicast_route))
+        if self.mtu != mtu:  # it changed while the port was not yet among those to be told
+            await self._kernel.run(lambda: self._host.set_mtu(self.mtu, (port,)))
+
+    @property
+    def mtu(self) -> int:
+        """What interfaces have now, in bytes."""
+        return self._reconciler.mtu or self._driver.node.mesh.mtu
+
+    async def _forget(self, port: PortRecord) -> None:
+        """Undo an attach or do a detach: the address comes last, so that it is never in two hands."""
+        await self._kernel.run(lambda: self._host.delete_port(port.host_ifname))
+        self._ports.pop(port.host_ifname, None)
+        with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
+            self._store.put([(port.key, None)])
+        self._driver.post(ReleaseRequested(port.holder))
+
+    async def detach(self, request: DetachRequest) -> tuple[PortRecord, ...]:
+        """Take interfaces out of a container.
+
+        Raises:
+            NotFoundError: nothing of ours is there.
+        """
+        if bool(request.netns) == bool(request.container):
+            raise RequestError("say which: a namespace or a container id")
+        inode = await self._inode(request.netns) if request.netns else 0
+        found = tuple(
+            port
+            for port in self.ports
+            if (port.inode == inode or port.netns == request.netns or port.container == request.container)
+            and request.ifname in ("", port.ifname)
+        )
+        if not found:
+            raise NotFoundError(
+                f"{request.netns or request.container} is not attached here; `ripstop ps` lists what is"
+            )
+        for port in found:
+            async with self._reserved(port.host_ifname):
+                await self._forget(port)
+            log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
+        return found
+
+    async def _inode(self, path: str) -> int:
+        try:
+            return await self._kernel.run(lambda: self._host.identify(path))
+        except NotFoundError:
+            return 0  # a namespace that is gone may still be known by its path
+
+    async def drop_gone(self, names: tuple[str, ...]) -> None:
+        """Forget ports whose container went away by itself."""
+        for name in names:
+            port = self._ports.get(name)
+            if port is not None and name not in self._busy:
+                log.info("%s of %s is gone, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
+                await self._forget(port)
+
+    async def expose(self, request: ExposeRequest) -> ExposeRecord:
+        """Give the host addresses on the overlay; asked again without any, the ones it has are the answer.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        async with self._reserved("expose"):
+            if self.exposed.addresses and not request.addresses:
+                addresses = self.exposed.addresses
+            else:
+                wanted = tuple(text for text in request.addresses if text not in self.exposed.addresses)
+                new = await self._take(EXPOSED, wanted or request.addresses, request.wait)
+                addresses = tuple(dict.fromkeys(self.exposed.addresses + new))
+            record = ExposeRecord(addresses, request.masquerade)
+            try:
+                self._store.put([(_EXPOSE_KEY, msgspec.msgpack.encode(record))])
+                await self._kernel.run(lambda: self._host.hide(()) if not record.masquerade else None)
+                await self._kernel.run(lambda: self._host.expose(addresses, self._config.universe, record.masquerade))
+            except RipstopError as error:
+                await self._hide(addresses)
+                raise RequestError(str(error)) from None
+            self.exposed = record
+        return record
+
+    async def hide(self) -> tuple[str, ...]:
+        """Take the host's overlay addresses away; none is fine."""
+        async with self._reserved("expose"):
+            addresses = self.exposed.addresses
+            await self._hide(addresses)
+        return addresses
+
+    async def _hide(self, addresses: tuple[str, ...]) -> None:
+        await self._kernel.run(lambda: self._host.hide(addresses))
+        self.exposed = ExposeRecord()
+        with contextlib.suppress(StoreError):
+            self._store.put([(_EXPOSE_KEY, None)])
+        self._driver.post(ReleaseRequested(EXPOSED))
+
+    async def forget_all(self) -> None:
+        """Drop the records of everything attached; the devices themselves go with the host."""
+        with contextlib.suppress(StoreError):
+            self._store.put([*((port.key, None) for port in self.ports), (_EXPOSE_KEY, None)])
+        self._ports.clear()
+
+    def _gateway(self) -> str:
+        if not self.exposed.addresses:
+            raise RequestError("no gateway: the host has no overlay address; run `ripstop expose` first")
+        return self.exposed.addresses[0].partition("/")[0]
+
+    async def _take(self, holder: ContainerId, wanted: tuple[str, ...], wait: float) -> tuple[str, ...]:
+        """Allocate or claim every address asked for; none is kept if one fails."""
+        if not 0 < wait <= 3600:
+            raise RequestError(f"wait {wait} is not within 0..3600 seconds")
+        if len(set(wanted)) != len(wanted):
+            raise RequestError("an address is asked for twice")
+        taken: list[str] = []
+        try:
+            for text in wanted or ("net:default",):  # one after the other: a failure must know what to undo
+                taken += [await self._take_one(holder, text, wait)]
+        except BaseException:
+            if taken:
+                self._driver.post(ReleaseRequested(holder))
+            raise
+        return tuple(taken)
+
+    async def _take_one(self, holder: ContainerId, text: str, wait: float) -> str:
+        if text.startswith("net:"):
+            name = text.removeprefix("net:")
+            subnet = self._config.subnet if name == "default" else Range.parse(name)
+            if not self._config.universe.covers(subnet):
+                raise RequestError(f"subnet {subnet} is not within the range {self._config.range}")
+            found = await self._driver.ask(lambda request: AllocateRequested(request, holder, subnet, wait))
+            return f"{format_address(found)}/{33 - len(subnet).bit_length()}"
+        number, length = parse_interface(text)
+        address = IPv4Address(number)
+        if address.is_multicast or address.is_loopback or address.is_unspecified or address.is_reserved:
+            raise RequestError(f"address {text} cannot be that of an interface")
+        await self._driver.ask(lambda request: ClaimRequested(request, holder, number, wait))
+        return f"{address}/{length}"
+
+    @contextlib.asynccontextmanager
+    async def _reserved(self, name: str) -> AsyncIterator[None]:
+        """Keep two requests from working on one interface at once."""
+        if name in self._busy:
+            raise ConflictError("another request is working on this interface; try again")
+        self._busy.add(name)
+        try:
+            yield
+        finally:
+            self._busy.discard(name)
+
+
+def _check_ifname(name: str) -> None:
+    """Refuse what the kernel would refuse, in words (dev_valid_name, net/core/dev.c)."""
+    if (
+        not 1 <= len(name) <= 15
+        or name in (".", "..")
+        or any(c in "/:" or c.isspace() or not c.isascii() for c in name)
+    ):
+        raise RequestError(f"interface name {name!r}: 1 to 15 characters, no slash, colon or blank")

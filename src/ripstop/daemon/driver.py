@@ -1,0 +1,91 @@
+"""Runs the core: the only writer of the node.  Events come in through an inbox, effects go out to the shell."""
+
+import asyncio
+from collections.abc import Callable
+
+from ripstop.core.effects import Answer, Effect, Save
+from ripstop.core.errors import RequestError
+from ripstop.core.events import CancelRequested, Event
+from ripstop.core.names import RequestId
+from ripstop.core.node import Node
+from ripstop.daemon.shell import Shell
+from ripstop.store.sqlite import StoreError
+
+
+class StorageError(RequestError):
+    """The state could not be written, so nothing may be promised."""
+
+    status = 507
+
+
+class Driver:
+    """One node, one inbox, one shell; nothing else touches the node."""
+
+    def __init__(self, node: Node, shell: Shell) -> None:
+        self.node = node
+        self._shell = shell
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._waiting: dict[RequestId, asyncio.Future[int]] = {}
+        self._last_request = 0
+
+    def post(self, event: Event) -> None:
+        """Put an event into the inbox; for callers in the event loop."""
+        self._inbox.put_nowait(event)
+
+    async def ask(self, make: Callable[[RequestId], Event]) -> int:
+        """Post the question that `make` builds and wait for its answer, an address.
+
+        Raises:
+            RequestError: the core's reason.
+        """
+        self._last_request += 1
+        request = RequestId(self._last_request)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[request] = future
+        self.post(make(request))
+        try:
+            return await future
+        except asyncio.CancelledError:  # the caller hung up
+            self.post(CancelRequested(request))
+            raise
+        finally:
+            del self._waiting[request]
+
+    async def run(self) -> None:
+        """Run until cancelled.  A bug in the core ends the daemon: the kernel keeps forwarding."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            if clock() >= self.node.deadline:  # first, so that a full inbox cannot starve timers
+                effects = self.node.tick(clock())
+            else:
+                try:
+                    async with asyncio.timeout_at(self.node.deadline):
+                        event = await self._inbox.get()
+                except TimeoutError:
+                    continue
+                effects = self.node.receive(event, clock())
+            self._perform(effects)
+
+    def _perform(self, effects: list[Effect]) -> None:
+        """Perform in order; once a `Save` has failed, nothing after it is promised to anybody."""
+        failure: StorageError | None = None
+        for effect in effects:
+            match effect:
+                case Answer(request, result):
+                    self._answer(request, failure or result)
+                case Save(items):
+                    try:
+                        self._shell.save(items)
+                    except StoreError as error:
+                        failure = StorageError(f"{error}; nothing was done")
+                case _:
+                    self._shell.perform(effect)
+
+    def _answer(self, request: RequestId, result: int | RequestError) -> None:
+        future = self._waiting.get(request)
+        if future is None or future.done():
+            return
+        if isinstance(result, int):
+            future.set_result(result)
+        else:
+            future.set_exception(result)

@@ -1,0 +1,224 @@
+"""This machine as a switch: its devices and its datapath.  Made and used by the kernel thread alone."""
+
+import os
+import re
+from dataclasses import dataclass
+
+from ripstop.core.address import Range
+from ripstop.core.errors import KernelError, NotFoundError, RequestError, RipstopError, StartError
+from ripstop.core.names import PeerName, UnderlayIp
+from ripstop.core.overlay.forwarding import ForwardingTables
+from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
+from ripstop.daemon.ports import PortRecord
+from ripstop.kernel import bpffs, netns, nft
+from ripstop.kernel.datapath import Datapath, detach_all
+from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
+
+MIN_KERNEL = (5, 15)
+FALLBACK_MTU = 1500  # bytes; IP MTU of an underlay that has no device up at the moment
+FDB_AGE = 600.0  # seconds; IEEE 802.1D allows 10 to 1,000,000 and suggests 300
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the host's devices look like now."""
+
+    addresses: tuple[UnderlayIp, ...]
+    mtu: int  # largest IP MTU among underlay devices, bytes
+    gone: tuple[str, ...]  # container ports that were there and are not
+
+
+class Host:
+    """Owns the devices named `ripstop*`, the container ports and everything in eBPF."""
+
+    datapath: Datapath
+
+    def __init__(self, name: PeerName, vxlan_port: int, advertise: tuple[str, ...], universe: Range) -> None:
+        """Look at the machine; change nothing yet.
+
+        Raises:
+            StartError: this kernel is too old, or a route of the host overlaps the overlay's range.
+        """
+        _check_kernel()
+        self._name, self._vxlan_port, self._advertise = name, vxlan_port, frozenset(advertise)
+        self._links = Links()
+        self._underlay: dict[int, UnderlayLink] = {}
+        self._ports: dict[str, int] = {}
+        overlap = self._links.overlapping_route(universe)
+        if overlap is not None:
+            raise StartError(f"range {universe} overlaps the host's route {overlap}; choose another with --range")
+
+    def build(self) -> None:
+        """Make what is missing and adopt what is there; nothing that forwards is interrupted.
+
+        Raises:
+            StartError: the kernel refuses, and why; what was not there before is gone again.
+        """
+        fresh = bpffs.existing_pin_directory() is None
+        pins = bpffs.pin_directory()
+        try:
+            self.datapath = Datapath.open(pins, self._vxlan_port)
+            self.datapath.attach_companion(self._links.ensure_companion(self._vxlan_port))
+            mac = f"02:{':'.join(re.findall('..', self._name)[:5])}"
+            self.datapath.add_port(self._links.ensure_host_port(mac, self._start_mtu()), host=True)
+        except RipstopError as error:
+            if fresh:
+                remove_everything(self._links)
+            raise StartError(f"cannot build the datapath: {error}") from None
+
+    def _start_mtu(self) -> int:
+        return max((link.mtu for link in self._links.underlay()), default=FALLBACK_MTU) - VXLAN_OVERHEAD
+
+    def adopt(self, ports: list[PortRecord]) -> list[PortRecord]:
+        """Take over the ports that live, delete those nobody knows; return the records of those that are gone."""
+        living = self._links.container_ports()
+        known = {port.host_ifname for port in ports}
+        for name in sorted(living.keys() - known):
+            self._links.delete(name)
+        wanted = {living[name] for name in known & living.keys()}
+        host_port = self._links.index(HOST_PORT)
+        for ifindex in self.datapath.ports():
+            if ifindex not in wanted and ifindex != host_port:
+                self.datapath.remove_port(ifindex)
+        for name in sorted(known & living.keys()):
+            self.datapath.add_port(living[name])
+            self._ports[name] = living[name]
+        return [port for port in ports if port.host_ifname not in living]
+
+    def rescan(self) -> Scan:
+        """Look at the devices again: hang the datapath into new ones, notice what is gone."""
+        found = {link.ifindex: link for link in self._advertised_links()}
+        for ifindex in found.keys() - self._underlay.keys():
+            self.datapath.attach_underlay(ifindex)
+        for ifindex in self._underlay.keys() - found.keys():
+            self.datapath.detach(ifindex)
+        self._underlay = found
+        living = self._links.container_ports()
+        gone = tuple(name for name, ifindex in sorted(self._ports.items()) if living.get(name) != ifindex)
+        for name in gone:
+            self.datapath.remove_port(self._ports.pop(name))
+        addresses = tuple(address for link in found.values() for address in link.addresses)
+        return Scan(addresses, max((link.mtu for link in found.values()), default=FALLBACK_MTU), gone)
+
+    def _advertised_links(self) -> tuple[UnderlayLink, ...]:
+        """Return the underlay devices: those with an advertised address, or all if it is one that NAT gives us."""
+        links = self._links.underlay()
+        return tuple(link for link in links if self._advertise & set(link.addresses)) or links
+
+    def identify(self, path: str) -> int:
+        """Return the inode of a container's namespace.
+
+        Raises:
+            RequestError: it is not there, no namespace, or the host's own.
+        """
+        with netns.opened(path) as namespace:
+            if netns.is_own(namespace):
+                raise RequestError(
+                    f"{path} is the host's own namespace; use `ripstop expose` to give the host an address"
+                )
+            return netns.inode(namespace)
+
+    def create_port(self, port: PortRecord, mtu: int, gateway: str, multicast_route: bool) -> None:
+        """Make a container's interface and plug it in; nothing is left behind on failure.
+
+        Raises:
+            RequestError: the container refuses: no namespace, the name is taken.
+            KernelError: the kernel refuses.
+        """
+        with netns.found(port.netns, port.inode) as namespace:
+            made = self._links.create_container_port(
+                port.host_ifname, namespace, port.ifname, port.mac, mtu, port.addresses, gateway, multicast_route
+            )
+        try:
+            self.datapath.add_port(made.ifindex)
+        except BaseException:
+            self._links.delete(port.host_ifname)
+            raise
+        self._ports[port.host_ifname] = made.ifindex
+
+    def delete_port(self, host_ifname: str) -> None:
+        """Unplug a container's interface; one that is gone is fine."""
+        ifindex = self._ports.pop(host_ifname, None)
+        if ifindex is not None:
+            self.datapath.remove_port(ifindex)
+        self._links.delete(host_ifname)
+
+    def apply(self, tables: ForwardingTables) -> None:
+        """Have the datapath forward by these tables."""
+        self.datapath.apply(tables)
+
+    def set_mtu(self, mtu: int, ports: tuple[PortRecord, ...]) -> None:
+        """Set the MTU of all our interfaces, inside and outside."""
+        for name in (HOST_INTERFACE, HOST_PORT):
+            self._links.set_mtu(name, mtu)
+        for port in ports:
+            self._links.set_mtu(port.host_ifname, mtu)
+            try:
+                with netns.found(port.netns, port.inode) as namespace:
+                    self._links.set_container_mtu(namespace, port.ifname, mtu)
+            except NotFoundError:
+                continue  # the container is on its way out; the next rescan says so
+
+    def expose(self, addresses: tuple[str, ...], universe: Range, masquerade: bool) -> None:
+        """Give the host these overlay addresses."""
+        for address in addresses:
+            self._links.add_host_address(address)
+        if masquerade:
+            nft.masquerade(str(universe), HOST_INTERFACE)
+            _forward_ipv4()
+
+    def hide(self, addresses: tuple[str, ...]) -> None:
+        """Take these overlay addresses from the host, and the masquerading with them."""
+        for address in addresses:
+            self._links.remove_host_address(address)
+        nft.clear()
+
+    def sweep(self) -> None:
+        """Forget stations that have been silent for too long."""
+        self.datapath.sweep(FDB_AGE)
+
+    def destroy(self) -> None:
+        """Take down everything that this instance made, containers' interfaces included."""
+        self.datapath.destroy()
+        remove_everything(self._links)
+        self._links.close()
+
+    def close(self) -> None:
+        """Let go without touching anything: the kernel keeps forwarding."""
+        self.datapath.close()
+        self._links.close()
+
+
+def remove_everything(links: Links) -> list[str]:
+    """Remove whatever an instance made in this namespace, and return what was found; needs no daemon."""
+    removed = []
+    names = [HOST_INTERFACE, HOST_PORT, COMPANION, *sorted(links.container_ports())]
+    for name in names:
+        if links.index(name) is not None:
+            links.delete(name)
+            removed.append(f"device {name}")
+    pins = bpffs.existing_pin_directory()
+    if pins is not None:
+        detach_all(tuple(link.ifindex for link in links.underlay()))
+        bpffs.remove(pins)
+        removed.append(f"pins {pins}")
+    if nft.clear():
+        removed.append(f"nftables table {nft.TABLE}")
+    return removed
+
+
+def _check_kernel() -> None:
+    release = os.uname().release
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if found is None or (int(found[1]), int(found[2])) < MIN_KERNEL:
+        raise StartError(f"Linux {release} is too old; ripstop needs {MIN_KERNEL[0]}.{MIN_KERNEL[1]} or newer")
+
+
+def _forward_ipv4() -> None:
+    """Have the host route for containers, as a gateway must."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_forward", "r+") as setting:  # noqa: PTH123 - r+ in one step
+            if setting.read().strip() != "1":
+                setting.write("1")
+    except OSError as error:
+        raise KernelError("set", "net.ipv4.ip_forward", error.errno or 0, "set it to 1 by hand") from None

@@ -1,0 +1,143 @@
+"""The daemon: where everything meets.
+
+Start-up goes from what can refuse without a trace (configuration, locks, ports) to what changes the machine, so that
+a start that fails leaves nothing behind.  SIGTERM and SIGINT end the process alone: the kernel keeps forwarding and
+the next start adopts it.  `ripstop down` takes everything away.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+from random import SystemRandom
+
+from ripstop.api import server
+from ripstop.core.errors import RipstopError, StartError
+from ripstop.core.events import LeaveRequested
+from ripstop.core.ipam.allocator import parse_init
+from ripstop.core.mesh.mesh import Identity, Settings
+from ripstop.core.node import Node, NodeConfig
+from ripstop.daemon import identity, logs
+from ripstop.daemon.config import Config
+from ripstop.daemon.containers import Containers
+from ripstop.daemon.controller import Controller
+from ripstop.daemon.driver import Driver
+from ripstop.daemon.host import Host
+from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.lock import Lock
+from ripstop.daemon.reconciler import Reconciler
+from ripstop.daemon.sensors import Sensors, source_address
+from ripstop.daemon.shell import Shell
+from ripstop.kernel.link import HOST_INTERFACE
+from ripstop.kernel.watch import FrameSocket
+from ripstop.store.sqlite import Store
+from ripstop.transport.control import ControlTransport
+
+GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
+
+
+def run(config: Config) -> int:
+    """Run a daemon in the foreground until it is told to stop; return the exit code.
+
+    What cannot start says why on one line of standard error.
+    """
+    try:
+        config.check()
+        if os.geteuid() != 0:
+            raise StartError("the daemon must run as root: it makes devices and loads eBPF programs")
+        recent = logs.start(config.log_level)
+        lock = Lock(config.run_dir)
+        try:
+            asyncio.run(_Daemon(config, recent).run())
+        finally:
+            lock.release()
+    except RipstopError as error:
+        print(f"ripstop: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _Daemon:
+    """One run of the daemon, from start to stop."""
+
+    def __init__(self, config: Config, recent: logs.Recent) -> None:
+        self._config, self._recent = config, recent
+        self._kernel = KernelThread()
+        self._stop = asyncio.Event()
+        self._take_down = False
+
+    async def run(self) -> None:
+        """Start, serve, stop."""
+        config = self._config
+        store = Store(config.state_dir / "ripstop.sqlite")
+        try:
+            name, incarnation = identity.load(store, config.name)
+            identity.check_range(store, str(config.universe))
+            nickname = config.nickname or socket.gethostname()
+            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, config.advertise, config.universe))
+            settings = Settings(
+                port=config.port,
+                targets=config.targets,
+                no_discovery=config.no_discovery,
+                advertise=config.advertise,
+                mtu=config.mtu,
+            )
+            init = parse_init(config.init, len(config.targets))
+            node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init)
+            clock = asyncio.get_running_loop().time
+            node = Node(node_config, store.load(""), clock(), SystemRandom())
+            await self._serve(store, host, node)
+        finally:
+            self._kernel.close()
+            store.close()
+
+    async def _serve(self, store: Store, host: Host, node: Node) -> None:
+        config, loop = self._config, asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            control = ControlTransport(config.port, lambda event: driver.post(event), tasks)
+            await _listen(control)
+            await self._kernel.run(host.build)
+            frames = FrameSocket(HOST_INTERFACE)
+            reconciler = Reconciler(self._kernel, host.apply, lambda mtu: host.set_mtu(mtu, containers.ports))
+            shell = Shell(store, control, frames, reconciler, source_address)
+            driver = Driver(node, shell)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
+            sensors = Sensors(self._kernel, host, driver, containers)
+            await sensors.start()
+            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
+            await containers.adopt(tuple(node.allocator.holders()))
+            controller = Controller(
+                config, node, driver, containers, reconciler, shell, control, host, self._recent, self._go_down
+            )
+            runner = await server.serve(server.application(controller.handlers()), config.socket)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stop.set)
+            await self._stop.wait()
+            if self._take_down:
+                driver.post(LeaveRequested())
+                await asyncio.sleep(GOODBYE_TIME)
+            await runner.cleanup()
+            config.socket.unlink(missing_ok=True)
+            sensors.stop()
+            await control.close()
+            for task in running:
+                task.cancel()
+            if self._take_down:
+                await containers.forget_all()
+            await self._kernel.run(host.destroy if self._take_down else host.close)
+            frames.close()
+
+    def _go_down(self) -> None:
+        self._take_down = True
+        self._stop.set()
+
+
+async def _listen(control: ControlTransport) -> None:
+    try:
+        await control.listen()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"TCP port {control.port} is in use; stop its user or give another --port") from None
+        raise StartError(f"cannot listen on TCP port {control.port}: {error.strerror}") from None

@@ -1,0 +1,65 @@
+"""What the daemon remembers of each interface it put into a container."""
+
+import hashlib
+
+import msgspec
+
+from ripstop.core.errors import StartError
+from ripstop.core.names import ContainerId
+
+PREFIX = "port/"
+
+
+class PortRecord(msgspec.Struct, frozen=True):
+    """One attached interface, as kept on disk under `port/<host_ifname>`."""
+
+    container: str
+    netns: str  # path by which it was named
+    inode: int  # of the namespace: a path can be used again, this cannot while it lives
+    ifname: str
+    host_ifname: str
+    mac: str
+    addresses: tuple[str, ...]  # ADDRESS/LEN
+
+    @property
+    def holder(self) -> ContainerId:
+        """Under what name the allocator knows who holds the addresses: one per interface."""
+        return holder(self.container, self.ifname)
+
+    @property
+    def key(self) -> str:
+        """Where it is kept on disk."""
+        return PREFIX + self.host_ifname
+
+
+def holder(container: str, ifname: str) -> ContainerId:
+    """Return the allocator's name for one interface of a container."""
+    return ContainerId(f"{container}/{ifname}")
+
+
+def port_name(inode: int, ifname: str) -> str:
+    """Return the name of the host's end: the same for the same interface, so that a second one cannot be made."""
+    return "rs" + hashlib.sha256(f"{inode} {ifname}".encode()).hexdigest()[:10]
+
+
+def port_mac(peer: str, container: str, ifname: str) -> str:
+    """Return a locally administered address: the same for the same interface, whatever its IP address."""
+    digest = hashlib.sha256(f"{peer} {container} {ifname}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
+def encode(port: PortRecord) -> bytes:
+    """Return the form on disk."""
+    return msgspec.msgpack.encode(port)
+
+
+def decode(key: str, value: bytes) -> PortRecord:
+    """Read the form on disk.
+
+    Raises:
+        StartError: it is damaged.
+    """
+    try:
+        return msgspec.msgpack.decode(value, type=PortRecord)
+    except msgspec.DecodeError as error:
+        raise StartError(f"state entry {key} is damaged ({error}); start with another --state-dir") from None

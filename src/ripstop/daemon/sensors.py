@@ -1,0 +1,90 @@
+"""What the kernel tells us unasked: devices that change, probes that come in."""
+
+import asyncio
+import contextlib
+import socket
+
+from ripstop.core.errors import ProtocolError
+from ripstop.core.events import Probed, UnderlayChanged
+from ripstop.core.names import UnderlayIp
+from ripstop.daemon.containers import Containers
+from ripstop.daemon.driver import Driver
+from ripstop.daemon.host import Host
+from ripstop.daemon.kernel import KernelThread
+from ripstop.kernel.watch import Watch
+from ripstop.wire import probe
+
+SWEEP_INTERVAL = 30.0  # seconds between sweeps of the forwarding database
+_RESCAN_DELAY = 0.02  # seconds: one command changes several things
+
+
+def source_address(remote: UnderlayIp) -> UnderlayIp | None:
+    """Return the address the kernel would send from to `remote`, or None without a route to it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
+        try:
+            ask.connect((remote, 9))  # sends nothing
+        except OSError:
+            return None
+        return UnderlayIp(ask.getsockname()[0])
+
+
+class Sensors:
+    """Turns the kernel's notifications into events."""
+
+    def __init__(self, kernel: KernelThread, host: Host, driver: Driver, containers: Containers) -> None:
+        self._kernel, self._host, self._driver, self._containers = kernel, host, driver, containers
+        self._changed = asyncio.Event()
+        self._last: UnderlayChanged | None = None
+        self.bad_probes = 0
+
+    async def start(self) -> None:
+        """Begin to watch; the node learns its addresses before anything else."""
+        loop = asyncio.get_running_loop()
+        self._watch = Watch()
+        await self._rescan()
+        loop.add_reader(self._watch.fileno(), self._notice)
+        loop.add_reader(self._host.datapath.upcall_fd(), self._read_upcalls)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._watch.fileno())
+        loop.remove_reader(self._host.datapath.upcall_fd())
+        self._watch.close()
+
+    async def run(self) -> None:
+        """Rescan whenever something changed, sweep now and then; until cancelled."""
+        loop = asyncio.get_running_loop()
+        sweep_at = loop.time() + SWEEP_INTERVAL
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(sweep_at):
+                    await self._changed.wait()
+            if self._changed.is_set():
+                await asyncio.sleep(_RESCAN_DELAY)
+                self._changed.clear()
+                await self._rescan()
+            if loop.time() >= sweep_at:
+                await self._kernel.run(self._host.sweep)
+                sweep_at = loop.time() + SWEEP_INTERVAL
+
+    def _notice(self) -> None:
+        self._watch.drain()
+        self._changed.set()
+
+    async def _rescan(self) -> None:
+        scan = await self._kernel.run(self._host.rescan)
+        event = UnderlayChanged(scan.addresses, scan.mtu)
+        if event != self._last:
+            self._last = event
+            self._driver.post(event)
+        await self._containers.drop_gone(scan.gone)
+
+    def _read_upcalls(self) -> None:
+        for upcall in self._host.datapath.read_upcalls():
+            try:
+                content = probe.decode(upcall.frame)
+            except ProtocolError:
+                self.bad_probes += 1
+                continue
+            self._driver.post(Probed(upcall.remote, upcall.local, content))

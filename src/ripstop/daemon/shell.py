@@ -1,0 +1,68 @@
+"""Performs effects: hands each to the transport, the disk, the kernel or the log."""
+
+import logging
+from collections.abc import Callable
+from typing import assert_never
+
+from ripstop.core.effects import Close, Dial, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.names import UnderlayIp
+from ripstop.daemon.reconciler import Reconciler
+from ripstop.kernel.watch import FrameSocket
+from ripstop.store.sqlite import Store, StoreError
+from ripstop.transport.control import ControlTransport
+from ripstop.wire import probe
+
+log = logging.getLogger("ripstop.mesh")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Shell:
+    """The hands of the driver."""
+
+    def __init__(
+        self,
+        store: Store,
+        control: ControlTransport,
+        frames: FrameSocket,
+        reconciler: Reconciler,
+        source: Callable[[UnderlayIp], UnderlayIp | None],
+    ) -> None:
+        self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
+        self._source = source  # our address towards a remote one
+        self._unsaved: dict[str, bytes | None] = {}
+        self.disk_problem = ""  # shown in status while it lasts
+
+    def perform(self, effect: Dial | Send | Close | SendProbe | Publish | UseMtu | Notice) -> None:
+        """Do one thing; never fails, what goes wrong comes back as an event or shows in status."""
+        match effect:
+            case Dial() | Send() | Close():
+                self._control.perform(effect)
+            case SendProbe(remote, content):
+                local = self._source(remote)
+                if local is not None:  # without a route to it the probe is lost, as it would be on the way
+                    self._frames.send(probe.encode(content, local, remote))
+            case Publish(tables):
+                self._reconciler.publish(tables)
+            case UseMtu(mtu):
+                self._reconciler.use_mtu(mtu)
+            case Notice(level, text):
+                log.log(LEVELS[level], "%s", text)
+            case _:
+                assert_never(effect)
+
+    def save(self, items: tuple[tuple[str, bytes | None], ...]) -> None:
+        """Write to disk, together with whatever an earlier failure left unwritten.
+
+        Raises:
+            StoreError: nothing was written; it is tried again with the next call.
+        """
+        self._unsaved.update(items)
+        try:
+            self._store.put(self._unsaved.items())
+        except StoreError as error:
+            if not self.disk_problem:
+                log.error("%s", error)
+            self.disk_problem = str(error)
+            raise
+        self._unsaved.clear()
+        self.disk_problem = ""

@@ -1,0 +1,86 @@
+"""Where eBPF objects are pinned: `/sys/fs/bpf/ripstop/<cookie of the network namespace>/`.
+
+The cookie keeps several instances on one machine apart without anybody choosing names, and is never used again
+after the namespace is gone, so a new instance cannot adopt what belonged to a dead namespace.
+"""
+
+import ctypes
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from ripstop.core.errors import KernelError, StartError
+from ripstop.kernel import netns
+
+_BPF_FS_MAGIC = 0xCAFE4A11  # include/uapi/linux/magic.h
+_MOUNT_POINT = "/sys/fs/bpf"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def pin_directory() -> Path:
+    """Return this network namespace's directory for pins, making it and mounting bpffs if need be.
+
+    Under `ip netns exec` the process has a `/sys` of its own without bpffs; then the machine's first process is
+    looked through, for what is mounted in a passing mount namespace would be lost with the daemon.
+
+    Raises:
+        StartError: bpffs is not there and cannot be mounted.
+    """
+    root = _find()
+    if root is None:
+        _mount()
+        root = _find()
+    if root is None:
+        raise StartError(f"no bpffs at {_MOUNT_POINT}; mount it with: mount -t bpf bpf {_MOUNT_POINT}")
+    directory = root / "ripstop" / f"{netns.cookie():x}"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def existing_pin_directory() -> Path | None:
+    """Return this network namespace's directory for pins if there is one; changes nothing."""
+    root = _find()
+    if root is None:
+        return None
+    directory = root / "ripstop" / f"{netns.cookie():x}"
+    return directory if directory.is_dir() else None
+
+
+def remove(directory: Path) -> None:
+    """Unpin everything in an instance's directory and remove it; nothing happens if it is gone."""
+    if not re.fullmatch(r".*/ripstop/[0-9a-f]+", str(directory)):
+        raise ValueError(f"{directory} is no pin directory")
+    if directory.is_dir():
+        for path in sorted(directory.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        directory.rmdir()
+    try:
+        directory.parent.rmdir()  # the last instance on the machine takes the parent with it
+    except OSError:
+        return
+
+
+def _find() -> Path | None:
+    for candidate in (_MOUNT_POINT, f"/proc/1/root{_MOUNT_POINT}"):
+        if _is_bpffs(candidate):
+            return Path(candidate)
+    return None
+
+
+def _is_bpffs(path: str) -> bool:
+    found = (ctypes.c_long * 32)()  # struct statfs: f_type comes first
+    if _libc.statfs(os.fsencode(path), ctypes.byref(found)) != 0:
+        return False
+    return (found[0] & 0xFFFFFFFF) == _BPF_FS_MAGIC
+
+
+def _mount() -> None:
+    """Mount bpffs where it outlives us: in the mount namespace of the machine's first process."""
+    command = ["nsenter", "--mount=/proc/1/ns/mnt", "mount", "-t", "bpf", "bpf", _MOUNT_POINT]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError as error:
+        raise KernelError("mount", _MOUNT_POINT, error.errno or 0) from None
+    if done.returncode:
+        raise StartError(f"cannot mount bpffs at {_MOUNT_POINT}: {done.stderr.strip()}")

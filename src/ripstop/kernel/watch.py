@@ -1,0 +1,70 @@
+"""Tells when the host's links, addresses or routes changed; what they are now is for the caller to read.
+
+A notification carries nothing, so one that the kernel had to drop (ENOBUFS) costs nothing either.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+
+from ripstop.core.errors import KernelError
+
+_RTMGRP_LINK = 0x1  # include/uapi/linux/rtnetlink.h
+_RTMGRP_IPV4_IFADDR = 0x10
+_RTMGRP_IPV4_ROUTE = 0x40
+
+
+class Watch:
+    """A netlink socket to hang into an event loop; made in the namespace that it watches."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV4_ROUTE))
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when something changed."""
+        return self._socket.fileno()
+
+    def drain(self) -> None:
+        """Read all notifications away, lost ones included."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    self._socket.recv(65536)
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._socket.close()
+
+
+class FrameSocket:
+    """Sends whole Ethernet frames out of one interface of this namespace."""
+
+    def __init__(self, interface: str) -> None:
+        """Open the socket.
+
+        Raises:
+            KernelError: there is no such interface, or we may not.
+        """
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)  # 0: receive nothing
+        try:
+            self._socket.bind((interface, 0))
+        except OSError as error:
+            self._socket.close()
+            raise KernelError("bind to", interface, error.errno or 0, os.strerror(error.errno or 0)) from None
+
+    def send(self, frame: bytes) -> str:
+        """Send one frame; return "" or why it did not go, which for a probe is like any other loss."""
+        try:
+            self._socket.send(frame)
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
+    def close(self) -> None:
+        """Send no more."""
+        self._socket.close()

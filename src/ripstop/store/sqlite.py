@@ -1,0 +1,70 @@
+"""State on disk: one SQLite database, small keys and values, each change one transaction."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from ripstop.core.errors import RipstopError, StartError
+
+_SCHEMA = 1  # PRAGMA user_version
+
+
+class StoreError(RipstopError):
+    """The disk refused: nothing was changed."""
+
+
+class Store:
+    """A dictionary on disk; what `put` returned from is there after a crash of the machine."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database.
+
+        Raises:
+            StartError: it cannot be opened, is damaged, or was written by a newer version.
+        """
+        self.path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            (found,) = self._database.execute("PRAGMA user_version").fetchone()
+            if found > _SCHEMA:
+                raise StartError(f"{path} was written by a newer ripstop; use that one, or another --state-dir")
+            self._database.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            self._database.execute(f"PRAGMA user_version={_SCHEMA}")
+            (verdict,) = self._database.execute("PRAGMA quick_check").fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise StartError(f"cannot use {path}: {error}; move it away to start with a new identity") from None
+        if verdict != "ok":
+            raise StartError(f"{path} is damaged ({verdict}); move it away to start with a new identity")
+
+    def load(self, prefix: str) -> dict[str, bytes]:
+        """Return everything whose key starts with `prefix`, in key order."""
+        rows = self._database.execute(
+            "SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key", (prefix, prefix + "\U0010ffff")
+        )
+        return {key: bytes(value) for key, value in rows}
+
+    def put(self, items: Iterable[tuple[str, bytes | None]]) -> None:
+        """Write all items in one transaction; None deletes.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            for key, value in items:
+                if value is None:
+                    self._database.execute("DELETE FROM state WHERE key = ?", (key,))
+                else:
+                    self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise StoreError(f"cannot write {self.path}: {error}") from None
+
+    def close(self) -> None:
+        """Close the database; the state stays."""
+        self._database.close()
