@@ -1,0 +1,56 @@
+"""What can be chosen, and what is refused in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from ripstop.core.errors import RequestError, StartError
+from ripstop.core.events import Endpoint
+from ripstop.daemon.config import Config, parse_target
+
+
+def test_the_defaults_are_fine() -> None:
+    Config().check()
+    assert Config().vxlan_port == 6784
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"range": "10.32.0.0"}, "too small"),
+        ({"range": "10.32.0.1/12"}, "host bits"),
+        ({"range": "ten"}, "write it as"),
+        ({"range": "10.32.0.0/31"}, "too small"),
+        ({"default_subnet": "10.64.0.0/16"}, "not within the range"),
+        ({"port": 0}, "port 0"),
+        ({"port": 65535}, "one after it"),
+        ({"mtu": 1000}, "mtu 1000"),
+        ({"mtu": 70000}, "mtu 70000"),
+        ({"name": "h1"}, "16 lower-case hex"),
+        ({"peers": ("192.0.2.300",)}, "192.0.2.300"),
+        ({"peers": ("192.0.2.1:99999",)}, "99999"),
+        ({"advertise": ("host",)}, "host"),
+        ({"nickname": "a\nb"}, "printable"),
+    ],
+)
+def test_what_is_wrong_is_said(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(StartError, match=reason):
+        replace(Config(), **change).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("192.0.2.1", Endpoint("192.0.2.1", 6783)),
+        ("192.0.2.1:7000", Endpoint("192.0.2.1", 7000)),
+        ("host.example", Endpoint("host.example", 6783)),
+    ],
+)
+def test_targets_are_read(text: str, endpoint: Endpoint) -> None:
+    assert parse_target(text, 6783) == endpoint
+
+
+@pytest.mark.parametrize("text", ["", ":6783", "192.0.2", "192.0.2.1:", "192.0.2.1:x", "a b", "-x", "::1", "1.2.3.4:0"])
+def test_malformed_targets_are_refused(text: str) -> None:
+    with pytest.raises(RequestError):
+        parse_target(text, 6783)
