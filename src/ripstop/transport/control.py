@@ -6,6 +6,8 @@ than let the queue grow: it will connect again and fetch the difference.
 
 import asyncio
 import contextlib
+import logging
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,14 +19,18 @@ from ripstop.core.events import Accepted, Closed, Dialed, DialFailed, Endpoint, 
 from ripstop.core.names import ConnectionId, UnderlayIp
 from ripstop.wire.control import Decoder, encode, preamble
 
+log = logging.getLogger("ripstop.transport")
 DIAL_TIMEOUT = 5.0  # seconds
 QUEUE_LIMIT = 8 * 1024 * 1024  # bytes to one peer
 READ_SIZE = 64 * 1024  # bytes
+SESSION_LIMIT = 2048  # connections at once; a mesh of thousands keeps far fewer, a scanner must not take all memory
+_LOGGED_LIMIT = 256  # addresses remembered as having been complained of
 
 
 @dataclass(slots=True)
 class _Session:
     id: ConnectionId
+    remote: UnderlayIp
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     task: asyncio.Task[None] | None = None
@@ -35,7 +41,8 @@ class _Session:
 class Counters:
     """What went wrong on control connections since the start."""
 
-    bad_messages: int = 0
+    bad_messages: int = 0  # connections dropped because of what came in
+    refused: int = 0  # connections beyond the limit
     overruns: int = 0  # connections dropped because the peer did not read
     accepted: int = 0
     dialed: int = 0
@@ -52,6 +59,7 @@ class ControlTransport:
     _sessions: dict[ConnectionId, _Session] = field(default_factory=dict)
     _server: asyncio.Server | None = None
     _last: int = 0
+    _logged: set[UnderlayIp] = field(default_factory=set)
 
     async def listen(self) -> None:
         """Open the port.
@@ -81,7 +89,8 @@ class ControlTransport:
             self.deliver(DialFailed(endpoint, f"no answer for {DIAL_TIMEOUT:.0f} s"))
             return
         except OSError as error:
-            self.deliver(DialFailed(endpoint, error.strerror or str(error)))
+            # asyncio's own text says only that the call failed
+            self.deliver(DialFailed(endpoint, os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)))
             return
         self.counters.dialed += 1
         session = self._open(reader, writer)
@@ -94,6 +103,10 @@ class ControlTransport:
         except TypeError:  # it went away before we looked
             writer.close()
             return
+        if len(self._sessions) >= SESSION_LIMIT:
+            self.counters.refused += 1
+            writer.close()
+            return
         self.counters.accepted += 1
         session = self._open(reader, writer)
         self.deliver(Accepted(session.id, local, remote))
@@ -101,7 +114,7 @@ class ControlTransport:
 
     def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Session:
         self._last += 1
-        session = _Session(ConnectionId(self._last), reader, writer)
+        session = _Session(ConnectionId(self._last), _ip(writer, "peername"), reader, writer)
         self._sessions[session.id] = session
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,13 +128,21 @@ class ControlTransport:
                 for message in decoder.feed(data):
                     self.deliver(Received(session.id, message))
         except ProtocolError as error:
-            self.counters.bad_messages += 1
             reason = f"bad message: {error}"
+            self._count_bad(session, reason)
         except OSError as error:
             reason = error.strerror or str(error)
         if self._sessions.pop(session.id, None) is not None and not session.closing:
             self.deliver(Closed(session.id, reason))
         await _finish(session.writer)
+
+    def _count_bad(self, session: _Session, reason: str) -> None:
+        """Count every bad message; log the first from each address, for a scanner must not fill the disk."""
+        self.counters.bad_messages += 1
+        remote = session.remote
+        if remote not in self._logged and len(self._logged) < _LOGGED_LIMIT:
+            self._logged.add(remote)
+            log.warning("dropped a connection with %s: %s; further ones are only counted", remote, reason)
 
     def _send(self, effect: Send) -> None:
         session = self._sessions.get(effect.connection)
