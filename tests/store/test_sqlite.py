@@ -25,7 +25,9 @@ def test_a_failing_put_changes_nothing(tmp_path: Path) -> None:
     store.put([("a", b"1")])
     blocker = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)
     blocker.execute("PRAGMA query_only=0")
-    blocker.execute("CREATE TRIGGER full BEFORE INSERT ON state WHEN NEW.key='c' BEGIN SELECT RAISE(FAIL,'disk full'); END")
+    blocker.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON state WHEN NEW.key='c' BEGIN SELECT RAISE(FAIL,'disk full'); END"
+    )
     with pytest.raises(StoreError, match="disk full"):
         store.put([("a", b"2"), ("c", b"3")])
     assert store.load("") == {"a": b"1"}

@@ -89,8 +89,7 @@ class ControlTransport:
             self.deliver(DialFailed(endpoint, f"no answer for {DIAL_TIMEOUT:.0f} s"))
             return
         except OSError as error:
-            # asyncio's own text says only that the call failed
-            self.deliver(DialFailed(endpoint, os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)))
+            self.deliver(DialFailed(endpoint, _reason(error)))
             return
         self.counters.dialed += 1
         session = self._open(reader, writer)
@@ -182,6 +181,11 @@ async def _finish(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's own words; asyncio's text says only that the call failed."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _ip(writer: asyncio.StreamWriter, end: str) -> UnderlayIp:
