@@ -1,0 +1,77 @@
+"""The types of arguments: each takes the text that was typed and says in one line what is wrong with it."""
+
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+VIEWS = ("peers", "connections", "routes", "ipam", "targets")
+MAX_WAIT = 86400.0  # seconds; a day
+
+
+def directory(text: str) -> Path:
+    """Return an absolute path: a daemon in the background has another current directory."""
+    if not text:
+        raise ArgumentTypeError("an empty path")
+    return Path(text).absolute()
+
+
+def netns(text: str) -> str:
+    """Return the absolute path of a network namespace given as a path or as a bare name of `ip netns`.
+
+    Its directory is resolved, so that /var/run/netns/c1 and /run/netns/c1 are one; the last part is not, for
+    /proc/N/ns/net is a link that leads nowhere.
+    """
+    path = Path(text)
+    if path.name in ("", ".."):
+        raise ArgumentTypeError(f"{text!r} names no network namespace")
+    if "/" not in text:
+        return f"/run/netns/{text}"
+    return str(path.parent.resolve() / path.name)
+
+
+def netns_of_pid(text: str) -> str:
+    """Return the path of a process's network namespace."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no process id")
+    return f"/proc/{int(text)}/ns/net"
+
+
+def seconds(text: str) -> float:
+    """Return a span of time."""
+    if text in VIEWS:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds; write: ripstop status {text} --wait")
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= MAX_WAIT:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds within 0..{MAX_WAIT:g}")
+    return number
+
+
+def address(text: str) -> str:
+    """Return an overlay address, ADDRESS/LEN, or the subnet to take one from, net:CIDR or net:default."""
+    from ripstop.core.address import Range, parse_interface
+    from ripstop.core.errors import RequestError
+
+    try:
+        if text.startswith("net:"):
+            subnet = text.removeprefix("net:")
+            if subnet != "default":
+                Range.parse(subnet)
+        else:
+            parse_interface(text)
+    except RequestError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
+
+
+def target(text: str) -> str:
+    """Return the address of a host to dial, ADDR[:PORT]."""
+    from ripstop.core.errors import RequestError
+    from ripstop.daemon.config import DEFAULT_PORT, parse_target
+
+    try:
+        parse_target(text, DEFAULT_PORT)
+    except RequestError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text

@@ -1,0 +1,243 @@
+"""What may be typed: commands, flags and their help.  Imports nothing heavy, so that `--help` is quick."""
+
+import argparse
+import os
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ripstop.cli import arguments
+
+RUN_DIR = "/run/ripstop"
+STATE_DIR = "/var/lib/ripstop"
+DEFAULT_WAIT = 30.0  # seconds for `status --wait`
+_EPILOG = (
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable. "
+    "RIPSTOP_RUN_DIR and RIPSTOP_STATE_DIR in the environment replace the defaults of --run-dir and --state-dir."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """The whole command line: the parser, and the parser of each command by its name."""
+
+    parser: ArgumentParser
+    commands: Mapping[str, ArgumentParser]
+
+
+def build(*, with_lab: bool = False) -> Grammar:
+    """Return the grammar; the flags of `lab` are its own package's, loaded only when wanted."""
+    parser = ArgumentParser(
+        "ripstop", description="One Ethernet switch over many hosts.", epilog=_EPILOG, formatter_class=_Formatter
+    )
+    parser.add_argument("--version", action="store_true", help="print the version of this program and exit")
+    _add_common(parser)
+    parser.set_defaults(
+        run_dir=arguments.directory(os.environ.get("RIPSTOP_RUN_DIR") or RUN_DIR),
+        state_dir=arguments.directory(os.environ.get("RIPSTOP_STATE_DIR") or STATE_DIR),
+        json=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    made: dict[str, ArgumentParser] = {}
+
+    def add(name: str, summary: str, more: str = "") -> ArgumentParser:
+        description = f"{summary[0].upper()}{summary[1:]}.{more and ' '}{more}"
+        made[name] = commands.add_parser(name, help=summary, description=description, formatter_class=_Formatter)
+        _add_common(made[name])
+        return made[name]
+
+    _add_instance(add("daemon", "run the daemon in the foreground", "It ends on SIGTERM and SIGINT."))
+    _add_instance(
+        add(
+            "up",
+            "start the daemon in the background",
+            "Waits until it answers, then prints the host's name in the mesh. The log is <state-dir>/ripstop.log.",
+        )
+    )
+    add(
+        "down",
+        "stop the daemon and remove all it put into the kernel",
+        "Also when the daemon is dead already. The state directory stays. No error if there is nothing to do.",
+    )
+    _add_status(add("status", "show how this host is doing"))
+    _add_connect(add("connect", "dial more hosts", "Now and after every restart, until `forget`."))
+    _add_targets(add("forget", "dial hosts no more", "A connection that exists stays."))
+    _add_attach(add("attach", "put an interface into a container", "Prints its addresses, one a line."))
+    _add_detach(add("detach", "take interfaces out of a container", "Frees their addresses."))
+    add("ps", "list attached containers")
+    _add_expose(
+        add(
+            "expose",
+            "give this host an address on the overlay",
+            "It is on the interface ripstop0. Prints its addresses, one a line.",
+        )
+    )
+    add("hide", "take this host's addresses on the overlay away", "Prints them, one a line.")
+    add("report", "print everything there is to know, for a bug report")
+    add("version", "print the versions of this program and of the daemon")
+    if with_lab:
+        from ripstop.lab import command as lab
+
+        lab.add_parser(commands)
+    else:
+        commands.add_parser("lab", help="build pretend hosts on this machine, to try things out", add_help=False)
+    return Grammar(parser, made)
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    """Add the flags that may stand before and after the command; the last one wins."""
+    add = parser.add_argument
+    add(
+        "--run-dir",
+        type=arguments.directory,
+        default=SUPPRESS,  # a command's own default would hide what stands before the command
+        metavar="DIR",
+        help=f"where the daemon's socket is (default: {RUN_DIR})",
+    )
+    add(
+        "--state-dir",
+        type=arguments.directory,
+        default=SUPPRESS,
+        metavar="DIR",
+        help=f"where the daemon keeps its state (default: {STATE_DIR})",
+    )
+    add("--json", action="store_true", default=SUPPRESS, help="print JSON")
+
+
+def _add_instance(parser: ArgumentParser) -> None:
+    """Add everything that can be chosen about a daemon; `daemon.config.Config` has the same defaults."""
+    add = parser.add_argument
+    add("peers", nargs="*", metavar="ADDR[:PORT]", help="hosts to dial; one that is up is enough")
+    add("--name", metavar="HEX", help="16 hex digits that name this host in the mesh (default: drawn once, then kept)")
+    add("--nickname", default="", metavar="TEXT", help="what people call this host (default: its host name)")
+    add(
+        "--range",
+        default="10.32.0.0/12",
+        metavar="CIDR",
+        help="addresses of the overlay, the same on every host (default: 10.32.0.0/12)",
+    )
+    add("--default-subnet", metavar="CIDR", help="part of the range that attach takes addresses from (default: all)")
+    add(
+        "--advertise",
+        action="append",
+        default=[],
+        metavar="ADDR",
+        help="address at which others reach this host; may be repeated (default: those of its interfaces)",
+    )
+    add(
+        "--port",
+        type=int,
+        default=6783,
+        metavar="N",
+        help="TCP port of the control plane; frames use the next one, UDP (default: 6783)",
+    )
+    add("--mtu", type=int, metavar="BYTES", help="MTU of container interfaces (default: found by probing)")
+    add("--no-discovery", action="store_true", help="dial only hosts named by people, none learnt from others")
+    add(
+        "--init",
+        default="consensus",
+        metavar="HOW",
+        help="who divides the range at first: consensus, consensus=N (of N hosts), seed=NAME,... (default: consensus)",
+    )
+    add(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="least severe messages to log (default: info)",
+    )
+
+
+def _add_status(parser: ArgumentParser) -> None:
+    parser.add_argument("view", nargs="?", choices=arguments.VIEWS, help="show one thing in detail")
+    parser.add_argument(
+        "--wait",
+        nargs="?",
+        type=arguments.seconds,
+        const=DEFAULT_WAIT,
+        metavar="SECONDS",
+        help="first wait until the daemon runs, every peer is reachable and the kernel is programmed; "
+        "exit 1 with the reasons if that takes longer (default: 30)",
+    )
+
+
+def _add_connect(parser: ArgumentParser) -> None:
+    parser.add_argument("--replace", action="store_true", help="forget all hosts named earlier")
+    _add_targets(parser)
+
+
+def _add_targets(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        type=arguments.target,
+        metavar="ADDR[:PORT]",
+        help="address or name of a host; the port is this host's own unless given",
+    )
+
+
+def _add_container(parser: ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
+    """Add the ways to say which container; exactly one must be taken."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--netns",
+        type=arguments.netns,
+        metavar="PATH",
+        help="network namespace of the container; a bare NAME means /run/netns/NAME",
+    )
+    which.add_argument(
+        "--pid", dest="netns", type=arguments.netns_of_pid, metavar="N", help="a process in the container"
+    )
+    return which
+
+
+def _add_attach(parser: ArgumentParser) -> None:
+    _add_container(parser)
+    add = parser.add_argument
+    _add_addresses(parser)
+    add("--ifname", default="eth0", metavar="NAME", help="name of the interface in the container (default: eth0)")
+    add("--gateway", action="store_true", help="default route through this host, which must be exposed")
+    add("--no-multicast-route", action="store_true", help="no route for 224.0.0.0/4 through the interface")
+    add("--id", default="", metavar="ID", help="name for the container (default: made from its namespace)")
+    _add_allocation_wait(parser)
+
+
+def _add_detach(parser: ArgumentParser) -> None:
+    _add_container(parser).add_argument(
+        "--id", default="", metavar="ID", help="the container, as `ripstop ps` shows it"
+    )
+    parser.add_argument("--ifname", default="", metavar="NAME", help="this interface only (default: all of ours)")
+
+
+def _add_expose(parser: ArgumentParser) -> None:
+    _add_addresses(parser)
+    parser.add_argument(
+        "--no-masquerade", action="store_true", help="let containers appear outside under their own addresses"
+    )
+    _add_allocation_wait(parser)
+
+
+def _add_addresses(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "addresses",
+        nargs="*",
+        type=arguments.address,
+        metavar="ADDRESS",
+        help="ADDRESS/LEN to use as given; net:CIDR or net:default to have one allocated (default: net:default)",
+    )
+
+
+def _add_allocation_wait(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        type=arguments.seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long an allocation may take before it fails with its reason (default: 10)",
+    )
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help that is the same on every terminal, so that the documentation can hold it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=100)

@@ -1,0 +1,160 @@
+"""The real API server with canned answers behind it: what the command line meets, without kernel or mesh.
+
+As a program (`python -m tests.cli.fake_daemon RUN_DIR`) it is a daemon of its own that ends on `down`.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ripstop.api import server, types
+from ripstop.api.routes import CALLS
+
+STATUS = types.Status(
+    version="0.1.0",
+    name="00000000000000a1",
+    nickname="h1",
+    short_id=7,
+    incarnation=3,
+    pid=os.getpid(),
+    uptime=93784.0,
+    port=6783,
+    encryption="none: set a password to encrypt",
+    range="10.32.0.0/12",
+    mtu=1450,
+    addresses=("192.0.2.1",),
+    peers=2,
+    reachable=1,
+    connections=1,
+    containers=1,
+    exposed=("10.32.0.1/12",),
+    settled=True,
+    waiting=(),
+    drops=(types.Drop("ttl expired", 3), types.Drop("unknown vtep", 1200)),
+    problems=("192.0.2.3: no path",),
+)
+PEERS = [
+    types.Peer("00000000000000a1", "h1", 7, 3, ("192.0.2.1",), "self", "0.1.0"),
+    types.Peer("00000000000000a2", "h2", 8, 1, ("192.0.2.2",), "direct", "0.1.0"),
+    types.Peer("00000000000000a3", "h3\x1b[2J", 9, 1, (), "unreachable"),
+]
+CONNECTIONS = [
+    types.Connection(
+        "00000000000000a2", "h2", "192.0.2.2:6783", "outbound", "established", "vxlan", "192.0.2.2", 1450, 0.21, ""
+    ),
+    types.Connection(
+        "00000000000000a3", "h3", "192.0.2.3:6783", "outbound", "closed", "none", "", 0, None, "connection refused"
+    ),
+]
+ROUTES = [types.Route("00000000000000a2", "h2", "h2", 1, 1450)]
+TARGETS = [
+    types.Target("192.0.2.2:6783", "connected", None),
+    types.Target("192.0.2.3:6783", "waiting", 1.5, "connection refused"),
+]
+PORT = types.Port("c1", "/run/netns/c1", "eth0", "rs-0001", "02:00:00:00:00:01", ("10.32.0.2/12",), 1450)
+IPAM = types.IpamStatus(
+    range="10.32.0.0/12",
+    ready=True,
+    why="",
+    free=524285,
+    peers=(types.IpamPeer("00000000000000a1", "h1", 524288, 0.5, True),),
+    allocations=(types.Allocation("10.32.0.2", "c1"),),
+    pending=(types.Pending("c9", "no peer with free addresses answers"),),
+    contested=("10.40.0.0/16",),
+)
+VERSION = types.Version("0.1.0", 1, "abcd1234")
+ANSWERS: dict[str, Any] = {
+    "version": VERSION,
+    "status": STATUS,
+    "peers": PEERS,
+    "connections": CONNECTIONS,
+    "routes": ROUTES,
+    "targets": TARGETS,
+    "ipam": IPAM,
+    "ports": [PORT],
+    "report": types.Report(
+        STATUS, tuple(PEERS), tuple(CONNECTIONS), tuple(ROUTES), tuple(TARGETS), IPAM, (PORT,),
+        {"rx": 5}, {"strangers": 2}, ({"mac": "02:00:00:00:00:01", "port": "rs-0001"},), {"release": "6.1"},
+        ("started",),
+    ),
+    "attach": PORT,
+    "detach": types.Detached((PORT,)),
+    "expose": types.Exposed("ripstop0", ("10.32.0.1/12",)),
+    "hide": types.Exposed("ripstop0", ("10.32.0.1/12",)),
+    "connect": TARGETS,
+    "forget": TARGETS[:1],
+    "down": None,
+}  # fmt: skip
+
+Handler = Callable[[Any], Awaitable[Any]]
+
+
+class FakeDaemon:
+    """Serves `answers`, which a test may change: a value, or an exception to be refused with."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.answers = dict(ANSWERS)
+        self.asked: list[tuple[str, msgspec.Struct | None]] = []  # name and request of every call, in order
+        self.down = asyncio.Event()
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return one handler for each call."""
+        return {call.name: self._handler(call.name) for call in CALLS}
+
+    def _handler(self, name: str) -> Handler:
+        async def handle(request: msgspec.Struct | None) -> object:
+            self.asked.append((name, request))
+            if name == "down":
+                self.down.set()
+            answer = self.answers[name]
+            if callable(answer):
+                answer = await answer()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return handle
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Serve until `down` is set."""
+        runner = await server.serve(server.application(self.handlers()), self.run_dir / "ripstop.sock")
+        ready()
+        await self.down.wait()
+        await runner.cleanup()
+
+
+@contextmanager
+def running(run_dir: Path) -> Iterator[FakeDaemon]:
+    """Serve from a thread of this process while the block runs."""
+    fake = FakeDaemon(run_dir)
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(fake.serve(ready.set)))
+    thread.start()
+    try:
+        assert ready.wait(10.0)
+        yield fake
+    finally:
+        loop.call_soon_threadsafe(fake.down.set)
+        thread.join()
+        loop.close()
+
+
+def main() -> None:
+    """Serve until told to go down."""
+    fake = FakeDaemon(Path(sys.argv[1]))
+    asyncio.run(fake.serve(lambda: print("serving", flush=True)))
+    if "--linger" in sys.argv:  # a daemon that says goodbye and stays
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The command line as a whole: exit codes, the one line of an error, what is imported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ripstop.api.routes import BY_NAME
+from ripstop.cli.main import main
+from ripstop.core.errors import ConflictError
+from tests.cli.fake_daemon import ANSWERS, FakeDaemon
+from tests.test_client import answering
+
+RIPSTOP = [sys.executable, "-m", "ripstop.cli.main"]
+
+EVERY_COMMAND = [
+    (["status"], "status"),
+    (["status", "peers"], "peers"),
+    (["status", "connections"], "connections"),
+    (["status", "routes"], "routes"),
+    (["status", "ipam"], "ipam"),
+    (["status", "targets"], "targets"),
+    (["connect", "192.0.2.3"], "connect"),
+    (["forget", "192.0.2.3"], "forget"),
+    (["attach", "--netns", "c1"], "attach"),
+    (["detach", "--netns", "c1"], "detach"),
+    (["ps"], "ports"),
+    (["expose"], "expose"),
+    (["hide"], "hide"),
+    (["report"], "report"),
+]
+
+
+@pytest.mark.parametrize(("words", "call"), EVERY_COMMAND)
+def test_json_is_the_answer_on_one_line(
+    fake: FakeDaemon, capsys: pytest.CaptureFixture[str], words: Sequence[str], call: str
+) -> None:
+    assert main(["--run-dir", str(fake.run_dir), *words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err) == (1, "")
+    assert msgspec.json.decode(out, type=BY_NAME[call].answer) == ANSWERS[call]
+
+
+@pytest.mark.parametrize(("words", "call"), EVERY_COMMAND)
+def test_people_get_text_without_control_characters(
+    fake: FakeDaemon, capsys: pytest.CaptureFixture[str], words: Sequence[str], call: str
+) -> None:
+    assert main(["--run-dir", str(fake.run_dir), *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.endswith("\n")
+    assert all(line.isprintable() for line in out.splitlines()), out
+
+
+@pytest.mark.parametrize(("words", "call"), EVERY_COMMAND)
+def test_a_refusal_is_one_line_and_exit_code_1(
+    fake: FakeDaemon, capsys: pytest.CaptureFixture[str], words: Sequence[str], call: str
+) -> None:
+    fake.answers[call] = ConflictError("10.32.0.9 is held by c2 on h2; release it there first")
+    assert main(["--run-dir", str(fake.run_dir), *words]) == 1
+    assert capsys.readouterr() == ("", "ripstop: 10.32.0.9 is held by c2 on h2; release it there first\n")
+
+
+@pytest.mark.parametrize(("words", "call"), EVERY_COMMAND)
+def test_no_daemon_is_one_line_and_exit_code_3(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str], call: str
+) -> None:
+    assert main(["--run-dir", str(run_dir), *words]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"ripstop: no daemon: {run_dir}/ripstop.sock does not exist; start one with `ripstop up`")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "say what to do"),
+        (["stauts"], "invalid choice"),
+        (["status", "weather"], "invalid choice"),
+        (["status", "--wait", "peers"], "ripstop status peers --wait"),
+        (["status", "--wait", "-1"], "no number of seconds"),
+        (["status", "--wait", "nan"], "no number of seconds"),
+        (["connect"], "required"),
+        (["connect", "300.1.1.1"], "300.1.1.1"),
+        (["connect", "192.0.2.1:99999"], "not within 1..65535"),
+        (["attach"], "one of the arguments --netns --pid is required"),
+        (["attach", "--netns", "c1", "--pid", "1"], "not allowed with"),
+        (["attach", "--netns", ""], "names no network namespace"),
+        (["attach", "--pid", "-1"], "pid"),
+        (["attach", "--pid", "zero"], "no process id"),
+        (["attach", "--netns", "c1", "10.32.0.5"], "no prefix length"),
+        (["attach", "--netns", "c1", "10.32.0.500/12"], "10.32.0.500/12"),
+        (["attach", "--netns", "c1", "net:10.32.0.1/12"], "host bits"),
+        (["attach", "--netns", "c1", "net:"], "write it as"),
+        (["detach"], "required"),
+        (["daemon", "--port", "https"], "invalid int"),
+        (["daemon", "--port", "65535"], "65535"),
+        (["daemon", "--range", "10.32.0.0"], "too small"),
+        (["daemon", "--range", "10.32.0.0/33"], "10.32.0.0/33"),
+        (["daemon", "--default-subnet", "192.168.0.0/24"], "not within the range"),
+        (["daemon", "--advertise", "here"], "here"),
+        (["daemon", "--mtu", "100"], "mtu 100"),
+        (["daemon", "--name", "bob"], "16 lower-case hex digits"),
+        (["up", "--log-level", "loud"], "invalid choice"),
+        (["up", "192.0.2.1:x"], "192.0.2.1:x"),
+        (["up", "--name", "bob"], "16 lower-case hex digits"),
+        (["status", "--run-dir", ""], "an empty path"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str], complaint: str
+) -> None:
+    assert main(["--run-dir", str(run_dir), "--state-dir", str(run_dir), *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert complaint in err
+    assert err.splitlines()[-1].startswith("ripstop")
+    assert list(run_dir.iterdir()) == []
+
+
+def test_an_answer_that_makes_no_sense_is_exit_code_1(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(run_dir, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"):
+        assert main(["--run-dir", str(run_dir), "status"]) == 1
+    assert "is the daemon of another version?" in capsys.readouterr().err
+
+
+def test_flags_may_stand_before_and_after_the_command(
+    fake: FakeDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = str(fake.run_dir)
+    assert main(["--json", "--run-dir", here, "ps"]) == 0
+    before = capsys.readouterr().out
+    assert main(["ps", "--run-dir", here, "--json"]) == 0
+    assert capsys.readouterr().out == before
+    assert main(["--run-dir", str(tmp_path), "ps", "--run-dir", here, "--json"]) == 0
+    monkeypatch.setenv("RIPSTOP_RUN_DIR", here)
+    assert main(["ps"]) == 0
+    assert main(["--run-dir", str(tmp_path), "ps"]) == 3
+
+
+def test_help_and_version_need_no_daemon(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "attach" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ripstop 0.")
+
+
+def test_version_names_both_sides(fake: FakeDaemon, run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--run-dir", str(run_dir), "version"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "daemon  0.1.0, protocol 1, map layout abcd1234"
+    assert main(["--run-dir", str(run_dir), "version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["daemon"] == {"version": "0.1.0", "protocol": 1, "abi": "abcd1234"}
+
+
+def test_version_without_a_daemon(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--run-dir", str(run_dir), "version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["daemon"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "foreign"),
+    [
+        (["--help"], {"msgspec", "http.client", "ripstop.client", "socket", "importlib.metadata", "asyncio"}),
+        (["attach", "--help"], {"msgspec", "http.client", "ripstop.client", "asyncio"}),
+        (["--run-dir", "/nowhere", "status"], {"aiohttp", "pyroute2", "asyncio", "sqlite3", "importlib.metadata"}),
+        (["--run-dir", "/nowhere", "attach", "--netns", "c1", "10.32.0.5/12"], {"aiohttp", "pyroute2", "asyncio"}),
+    ],
+)
+def test_start_up_loads_only_what_it_needs(words: Sequence[str], foreign: set[str]) -> None:
+    done = subprocess.run([sys.executable, "-X", "importtime", *RIPSTOP[1:], *words], capture_output=True, text=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "ripstop.cli.grammar" in loaded
+    assert loaded & foreign == set()
+
+
+def test_a_reader_that_leaves_is_no_error(fake: FakeDaemon) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([*RIPSTOP, "--run-dir", str(fake.run_dir), "ps"], stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_ctrl_c_ends_without_a_word(run_dir: Path) -> None:
+    with answering(run_dir, None) as asked:
+        child = subprocess.Popen([*RIPSTOP, "--run-dir", str(run_dir), "status"], stderr=subprocess.PIPE)
+        assert asked.wait(10.0)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate()
+    assert (child.returncode, err) == (130, b"")
