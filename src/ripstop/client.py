@@ -35,7 +35,6 @@ from ripstop.core.errors import RipstopError
 
 SOCKET_NAME = "ripstop.sock"
 TIMEOUT = 10.0  # seconds of silence after which a daemon counts as unreachable
-LEAVE_TIMEOUT = 60.0  # seconds for `down`, which takes everything down before it answers
 MAX_ANSWER = 64 << 20  # bytes; a report of a thousand hosts is far below
 _UCRED = struct.Struct("iII")  # pid, uid, gid; Source: unix(7), SO_PEERCRED
 
@@ -110,7 +109,8 @@ class Client:
         """
         call = BY_NAME[name]
         body = msgspec.json.encode(request) if request is not None else None
-        status, answer = self._exchange(call, body, self._timeout + _patience(name, request))
+        patience = request.wait if isinstance(request, AttachRequest | ExposeRequest) else 0.0  # it may take that long
+        status, answer = self._exchange(call, body, self._timeout + patience)
         if not 200 <= status < 300:
             raise RefusedError(status, self._refusal(status, answer))
         if call.answer is None:
@@ -205,10 +205,3 @@ class _UnixConnection(http.client.HTTPConnection):
         except OSError:
             self.close()
             raise
-
-
-def _patience(name: str, request: msgspec.Struct | None) -> float:
-    """Return how many seconds the daemon may take on purpose before the usual time-out starts."""
-    if isinstance(request, AttachRequest | ExposeRequest):
-        return request.wait
-    return LEAVE_TIMEOUT if name == "down" else 0.0

@@ -4,7 +4,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 VIEWS = ("peers", "connections", "routes", "ipam", "targets")
-MAX_WAIT = 86400.0  # seconds; a day
+MAX_WAIT = 86400.0  # seconds for `status --wait`; a day
+MAX_ALLOCATION_WAIT = 3600.0  # seconds; the daemon's own limit
 
 
 def directory(text: str) -> Path:
@@ -36,16 +37,15 @@ def netns_of_pid(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """Return a span of time."""
+    """Return how long to wait for a host to settle; 0 looks once."""
     if text in VIEWS:
         raise ArgumentTypeError(f"{text!r} is no number of seconds; write: ripstop status {text} --wait")
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= MAX_WAIT:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds within 0..{MAX_WAIT:g}")
-    return number
+    return _number(text, 0.0, MAX_WAIT)
+
+
+def allocation_seconds(text: str) -> float:
+    """Return how long to wait for an address."""
+    return _number(text, 0.001, MAX_ALLOCATION_WAIT)
 
 
 def address(text: str) -> str:
@@ -75,3 +75,13 @@ def target(text: str) -> str:
     except RequestError as error:
         raise ArgumentTypeError(str(error)) from None
     return text
+
+
+def _number(text: str, least: float, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number <= most:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds within {least:g}..{most:g}")
+    return number

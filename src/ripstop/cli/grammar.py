@@ -229,7 +229,7 @@ def _add_addresses(parser: ArgumentParser) -> None:
 def _add_allocation_wait(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
-        type=arguments.seconds,
+        type=arguments.allocation_seconds,
         default=10.0,
         metavar="SECONDS",
         help="how long an allocation may take before it fails with its reason (default: 10)",

@@ -89,17 +89,9 @@ def show_status(status: Status) -> None:
         ("problems", "none" if not status.problems else paint(f"{len(status.problems)}", BAD)),
         *(("", paint(safe(problem), BAD)) for problem in status.problems),
         ("drops", "none" if not status.drops else count(sum(drop.count for drop in status.drops), "packet")),
+        *(("", line) for line in _drops(status.drops)),
     ]
     print_fields(fields)
-    show_drops(status.drops)
-
-
-def show_drops(drops: Sequence[Drop]) -> None:
-    """Print the reasons for which packets were dropped, the most frequent first."""
-    if drops:
-        width = max(len(f"{drop.count:,}") for drop in drops)
-        for drop in sorted(drops, key=lambda drop: (-drop.count, drop.reason)):
-            print(f"  {drop.count:>{width},}  {safe(drop.reason)}")
 
 
 def show_peers(peers: Sequence[Peer]) -> None:
@@ -163,6 +155,13 @@ def show_ipam(ipam: IpamStatus) -> None:
     print()
     held = [(allocation.address, allocation.container) for allocation in ipam.allocations]
     print_table((Column("ADDRESS"), Column("CONTAINER")), held, empty="no address in use on this host")
+
+
+def _drops(drops: Sequence[Drop]) -> list[str]:
+    """Return the reasons for which packets were dropped, the most frequent first."""
+    width = max((len(f"{drop.count:,}") for drop in drops), default=0)
+    ranked = sorted(drops, key=lambda drop: (-drop.count, drop.reason))
+    return [f"{drop.count:>{width},}  {safe(drop.reason)}" for drop in ranked]
 
 
 def _reachability(status: Status) -> str:
