@@ -44,6 +44,11 @@ class Range:
         """Return whether every address of `other` is in this range."""
         return self.start <= other.start and other.end <= self.end
 
+    def intersection(self, other: "Range") -> "Range":
+        """Return the addresses in both; an empty range if there are none."""
+        start = max(self.start, other.start)
+        return Range(start, max(start, min(self.end, other.end)))
+
     def __str__(self) -> str:
         size = self.end - self.start
         if size and size & (size - 1) == 0 and self.start % size == 0:

@@ -6,11 +6,16 @@ from ripstop.core.names import PeerName
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """The value of entry `ring/<start>`: who owns the addresses from `start` up to the next token."""
+    """The value of entry `ring/<ring id>/<start>`: who owns the addresses from `start` up to but without `end`.
+
+    A token says where it ends, so that an owner that missed its neighbours' news never takes theirs for its own.
+    """
 
     start: int  # first address, host order
     owner: PeerName  # the only peer that may change this token; giving it away changes the owner
     free: int  # addresses free in the range when the token was last written: a hint, never a promise
+    end: int = 0  # the address after the last
+    birth: int = 0  # the owner's, see `Ballot.birth`; 0 in a ring whose members were given
 
 
 class Ballot(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -19,29 +24,44 @@ class Ballot(msgspec.Struct, frozen=True, array_like=True, tag=4):
     promised: tuple[int, PeerName]  # round, proposer; rounds start at 1, (0, "") is none
     accepted: tuple[int, PeerName]  # the proposal accepted last, (0, "") for none
     members: tuple[PeerName, ...]  # its value: the peers among whom the ring is divided
+    nonce: int = 0  # the rest of its value: tells apart two rings of the same peers
+    universe: tuple[int, int] = (0, 0)  # the acceptor's, start and end: votes count among equals only
+    ring: str = ""  # id of the ring the peer has, "" while it has none; with a ring it votes no more
+    holds: bool = False  # whether containers of the peer hold addresses of that ring
+    birth: int = 0  # drawn with an empty disk: a peer that lost its state is not the owner that it was
+    births: tuple[int, ...] = ()  # the rest of the value: of the members, in their order
 
 
 class RingStart(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """The value of entry `ring-start/<universe>`: the universe and the peers the first ring was divided among."""
+    """The value of entry `ring-start/<ring id>`: the universe and the peers the first ring was divided among."""
 
     start: int  # of the universe
     end: int
     members: tuple[PeerName, ...]
+    nonce: int = 0  # drawn when the ring was agreed on; 0 if its members were given
+    births: tuple[int, ...] = ()  # of the members, in their order; empty if they were given
 
 
 class SpaceWanted(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Asks one peer for space within [start, end)."""
+    """Asks one peer for space within [start, end); for a single address, for exactly that one."""
 
     start: int
     end: int
+    ring: str = ""  # id of the asker's ring
+    nonce: int = 0  # the same when the same question is repeated, so that it is not answered with space twice
+    birth: int = 0  # the asker's, for the tokens that it gets
 
 
 class SpaceAnswer(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Answers `SpaceWanted`; the space itself comes as changed tokens, which may arrive before or after."""
+    """Answers `SpaceWanted`; the changed tokens come along and by gossip, in any order."""
 
     start: int
     end: int
     granted: int  # addresses given; 0 = none to give
+    ring: str = ""  # id of the answerer's ring
+    nonce: int = 0  # of the question
+    holder: str = ""  # the container that holds the single address asked for
+    tokens: tuple[tuple[int, Token], ...] = ()  # with versions: the space given, or who has it as far as known
 
 
 IpamMessage = SpaceWanted | SpaceAnswer

@@ -1,0 +1,447 @@
+"""One peer's allocator: takes requests and news, and routes them to the parts that know."""
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from random import Random
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from ripstop.core.address import Range
+from ripstop.core.effects import Effect, Internal
+from ripstop.core.errors import ConflictError, NotReadyError, RequestError
+from ripstop.core.ipam.asks import Asks
+from ripstop.core.ipam.council import Council
+from ripstop.core.ipam.estate import Estate
+from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.paxos import Consensus, Init, Seed
+from ripstop.core.ipam.requests import Owners, Pending, is_final, refusal, taken
+from ripstop.core.ipam.ring import Owner, Ring, Stamped, ring_id
+from ripstop.core.ipam.saved import Outbox, Saved
+from ripstop.core.ipam.space import usable
+from ripstop.core.ipam.status import AllocatorStatus, Share, Waiting
+from ripstop.core.mesh.messages import Entry
+from ripstop.core.names import ContainerId, PeerName, RequestId
+
+JOIN_AFTER = 10.0  # seconds of quiet before neighbouring tokens of ours become one
+REMEMBERED = 256  # answers with space in them, kept in case the question is repeated
+SHOWN = 16  # tokens that come with a refusal, at most
+
+Effects = list[Effect | Internal]
+
+
+def parse_init(text: str, targets: int) -> Init:
+    """Read how the first ring comes about: `consensus`, `consensus=N` or `seed=NAME,…`.
+
+    Args:
+        text: what the user wrote.
+        targets: how many initial peers there are; with ourselves, that many are expected.
+
+    Raises:
+        RequestError: it is none of these.
+    """
+    mode, has_value, value = text.partition("=")
+    if mode == "consensus" and not has_value:
+        return Consensus(targets + 1)
+    if mode == "consensus" and value.isascii() and value.isdigit() and 0 < int(value) <= 65535:
+        return Consensus(int(value))
+    names = sorted({name.strip() for name in value.split(",")})
+    if mode == "seed" and all(names):
+        return Seed(tuple(PeerName(name) for name in names))
+    raise RequestError(f"init {text!r}: write consensus, consensus=N (N peers expected), or seed=NAME,NAME,…")
+
+
+class Allocator:
+    """Gives addresses to containers, alone where it can, with other peers' help where it must."""
+
+    def __init__(
+        self, own: PeerName, universe: Range, init: Init, saved: Mapping[str, bytes], now: float, rng: Random
+    ) -> None:
+        """Restore what was saved; everything held stays held.
+
+        Args:
+            own: our name.
+            universe: all addresses that the peers share out.
+            init: how the first ring comes about, if there is none yet.
+            saved: everything on disk; keys that do not start with `ipam/` are ignored.
+            now: in seconds.
+            rng: draws identities, back-off and whom to ask.
+
+        Raises:
+            StartError: something on disk cannot be read.
+        """
+        self.deadline = now  # when `tick` next has something to do, in seconds
+        self._own, self._universe, self._rng = own, universe, rng
+        self._nicknames: dict[PeerName, str] = {}
+        restored = Saved(saved)
+        self._saved: Saved | None = restored  # until the first call has said what follows from it
+        self._council = Council(own, universe, init, restored, self._name, rng)
+        self._estate = Estate(self._council.owner, universe, restored)
+        self._asks = Asks(rng)
+        self._pending: list[Pending] = []
+        self._reachable: dict[PeerName, None] = {}
+        self._answered: dict[tuple[PeerName, int], SpaceAnswer] = {}
+        self._disputed: dict[int, None] = {}  # addresses held here and elsewhere, of which people were told
+        self._join_at = now + JOIN_AFTER
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a ring."""
+        return self._estate.ring is not None
+
+    @property
+    def ring(self) -> Ring | None:
+        """The ring as it is known here; not to be changed by anybody else."""
+        return self._estate.ring
+
+    @property
+    def owned(self) -> tuple[Range, ...]:
+        """All addresses that only we may give out, in order."""
+        return self._estate.owned
+
+    def holder(self, address: int) -> ContainerId | None:
+        """Return which container here holds an address."""
+        return self._estate.holdings.holder(address)
+
+    def holders(self) -> tuple[ContainerId, ...]:
+        """Return every container here that holds an address, sorted."""
+        return self._estate.holdings.containers
+
+    def set_nicknames(self, nicknames: Mapping[PeerName, str]) -> None:
+        """Take the names under which people know the peers; they appear in texts only."""
+        self._nicknames = dict(nicknames)
+
+    def allocate(self, request: RequestId, container: ContainerId, subnet: Range, wait: float, now: float) -> Effects:
+        """Give a container the lowest free address of a subnet; the same one again if it has one there."""
+        out = self._begin()
+        want = usable(subnet)
+        if not self._universe.covers(subnet):
+            out.answer(request, RequestError(f"subnet {subnet} is not within the range {self._universe}"))
+        elif not want:
+            out.answer(
+                request, RequestError(f"subnet {subnet} is too small: it has no address besides its first and last")
+            )
+        else:
+            self._request(Pending(request, container, subnet, want, now + wait), now, out)
+        return self._end(now, out)
+
+    def claim(self, request: RequestId, container: ContainerId, address: int, wait: float, now: float) -> Effects:
+        """Record that a container has a certain address; outside the universe nobody else is asked."""
+        out = self._begin()
+        one = Range(address, address + 1)
+        self._request(Pending(request, container, one, one, now + wait), now, out)
+        return self._end(now, out)
+
+    def release(self, container: ContainerId, now: float) -> Effects:
+        """Free all addresses of a container, and stop getting it more."""
+        out = self._begin()
+        for pending in self._pending:
+            if pending.container == container:
+                out.answer(pending.request, ConflictError(f"container {container} was released while it waited"))
+        self._pending = [pending for pending in self._pending if pending.container != container]
+        if self._estate.release(container, out):
+            self._settle(now, out)
+        return self._end(now, out)
+
+    def cancel(self, request: RequestId, now: float) -> Effects:
+        """Drop a request whose caller has gone."""
+        out = self._begin()
+        self._pending = [pending for pending in self._pending if pending.request != request]
+        return self._end(now, out)
+
+    def learn(self, entries: Iterable[Entry], now: float) -> Effects:
+        """Take news from the mesh: entries of the channels ring, ring-start and paxos; others are ignored."""
+        out = self._begin()
+        tokens: list[Stamped] = []
+        for entry in entries:
+            match entry.value:
+                case RingStart():
+                    self._council.sightings.hear_start(entry.key.removeprefix("ring-start/"), entry.value)
+                case Token():
+                    ring = entry.key.removeprefix("ring/").rpartition("/")[0]
+                    if self._estate.ring is not None and ring == self._estate.ring.id:
+                        tokens.append(Stamped(entry.version, entry.value))
+                    else:
+                        self._council.sightings.stash(ring, Stamped(entry.version, entry.value))
+                case Ballot():
+                    peer = PeerName(entry.key.removeprefix("paxos/"))
+                    self._council.hear_ballot(peer, entry.version, entry.value, out)
+                case _:
+                    pass  # of another channel
+        self._merge(tokens, now, out)
+        self._settle(now, out)
+        return self._end(now, out)
+
+    def hear(self, peer: PeerName, message: IpamMessage, now: float) -> Effects:
+        """Take what a peer told us."""
+        out = self._begin()
+        match message:
+            case SpaceWanted():
+                self._give(peer, message, now, out)
+            case SpaceAnswer():
+                if self._estate.ring is None or message.ring != self._estate.ring.id:
+                    message = replace(message, granted=0, tokens=())
+                tokens = [Stamped(version, token) for version, token in message.tokens]
+                for one in self._merge(tokens, now, out):  # whoever gave them may die before anybody else hears of it
+                    out.announce_token(message.ring, one)
+                self._asks.hear(peer, message)
+                self._settle(now, out)
+            case _:
+                assert_never(message)
+        return self._end(now, out)
+
+    def set_reachable(self, peers: Iterable[PeerName], now: float) -> Effects:
+        """Take which other peers can be reached."""
+        out = self._begin()
+        self._reachable = dict.fromkeys(sorted(peer for peer in peers if peer != self._own))
+        self._settle(now, out)
+        return self._end(now, out)
+
+    def tick(self, now: float) -> Effects:
+        """Do what is due: time-outs, the next peer to ask, the next round of the election."""
+        out = self._begin()
+        self._settle(now, out)
+        if now >= self._join_at:
+            self._estate.join(out)
+            self._join_at = inf
+        return self._end(now, out)
+
+    def status(self) -> AllocatorStatus:
+        """Return all there is to see."""
+        ring, estate = self._estate.ring, self._estate
+        return AllocatorStatus(
+            universe=self._universe,
+            ring=ring.id if ring else "",
+            why="" if ring else str(self._no_ring()),
+            members=ring.members if ring else (),
+            shares=self._shares(),
+            free=estate.free(self._universe),
+            held=tuple(estate.holdings),
+            waiting=tuple(
+                Waiting(one.request, one.container, one.subnet, str(self._why(one)), one.deadline)
+                for one in self._pending
+            ),
+            contested=tuple(sorted(estate.contested)),
+            strays=tuple(sorted(estate.strays)),
+            foreign=self._council.foreign(ring.id if ring else ""),
+        )
+
+    # Requests
+
+    def _request(self, pending: Pending, now: float, out: Outbox) -> None:
+        result = self._attempt(pending, out)
+        if result is not None:
+            out.answer(pending.request, result)
+            return
+        self._pending.append(pending)
+        self._settle(now, out)
+
+    def _attempt(self, pending: Pending, out: Outbox) -> int | RequestError | None:
+        """Answer a request if what is here is enough for that; None if it must wait."""
+        estate = self._estate
+        has = estate.holdings.of(pending.container, pending.subnet)
+        if has is not None:
+            return has
+        if not pending.is_claim:
+            return estate.allocate(pending.container, pending.want, out)
+        address = pending.want.start
+        holder = estate.holdings.holder(address)
+        if holder is not None:
+            return taken(address, holder)
+        if address in self._universe and not any(address in owned for owned in estate.owned):
+            return None
+        if estate.is_contested(address):
+            return self._why(pending)
+        estate.take(address, pending.container, out)
+        return address
+
+    def _settle(self, now: float, out: Outbox) -> None:
+        """Bring everything as far as it goes with what is known now."""
+        self._enter_ring(now, out)
+        waiting = []
+        for pending in self._pending:
+            result = self._attempt(pending, out)
+            if result is None and now >= pending.deadline:
+                result = self._why(pending)
+            if result is None:
+                waiting.append(pending)
+            else:
+                out.answer(pending.request, result)
+        self._pending = waiting
+        if self._estate.ring is not None:
+            self._ask_around(self._estate.ring, now, out)
+
+    def _ask_around(self, ring: Ring, now: float, out: Outbox) -> None:
+        """Ask one peer for each range that is wanted, and refuse what everybody has refused."""
+        claims = [self._reclaim(address) for address in self._estate.strays]
+        wants = dict.fromkeys(pending.want for pending in (*self._pending, *claims))
+        self._asks.keep(wants, now)
+        owners = {want: self._owners(want) for want in wants}
+        for want in wants:
+            whom = self._asks.advance(self._asks.get(want), owners[want].reachable, now)
+            if whom is not None:
+                peer, nonce = whom
+                out.tell(peer, SpaceWanted(want.start, want.end, ring.id, nonce, self._council.owner.birth))
+        for claim in claims:
+            if (
+                is_final(claim, self._asks.get(claim.want), owners[claim.want])
+                and claim.want.start not in self._disputed
+            ):
+                self._disputed[claim.want.start] = None
+                out.notice("error", f"container {claim.container} here is not alone: {self._why(claim)}")
+        waiting = []
+        for pending in self._pending:
+            if is_final(pending, self._asks.get(pending.want), owners[pending.want]):
+                out.answer(pending.request, self._why(pending))
+            else:
+                waiting.append(pending)
+        self._pending = waiting
+
+    def _reclaim(self, address: int) -> Pending:
+        """Return our own wish to own what a container here holds."""
+        one = Range(address, address + 1)
+        return Pending(None, self._estate.strays[address], one, one, inf)
+
+    def _why(self, pending: Pending) -> RequestError:
+        if self._estate.ring is None:
+            return self._no_ring()
+        contested = any(contested.overlaps(pending.want) for contested in self._estate.contested)
+        ask, owners = self._asks.get(pending.want), self._owners(pending.want)
+        return refusal(pending, ask, owners, self._name, contested=contested)
+
+    def _no_ring(self) -> RequestError:
+        known, quorum = len(self._reachable) + 1, self._council.quorum(len(self._reachable))
+        if known < quorum:
+            return NotReadyError(f"no ring yet: {known} of {quorum} peers needed to divide {self._universe} are known")
+        return NotReadyError(f"no ring yet: {known} peers are known, but they have not agreed how to divide it")
+
+    # Ring
+
+    def _enter_ring(self, now: float, out: Outbox) -> None:
+        """Enter the ring that is best for us, if that is not where we are."""
+        estate, council = self._estate, self._council
+        while True:
+            ring, holds = estate.ring, self._holds()
+            start = council.step(ring.id if ring else "", holds, self._reachable, bool(self._pending), now, out)
+            if start is None:
+                return
+            if ring is not None:
+                out.notice("info", f"leaving ring {ring.id}, in which nobody holds an address, for {ring_id(start)}")
+                estate.leave(council.heir(ring.id, self._reachable), out)
+                for stamped in ring.tokens:
+                    council.sightings.stash(ring.id, stamped)
+                council.leave()
+            self._answered.clear()
+            estate.owner = council.owner
+            estate.adopt(start, council.sightings.take(ring_id(start)), out)
+            out.announce(f"ring-start/{ring_id(start)}", 1, start)
+            births = dict(zip(start.members, start.births, strict=False))
+            if births.get(self._own, estate.owner.birth) != estate.owner.birth:
+                out.notice("warning", "this peer's former share of the ring is not given out: its state is gone")
+
+    def _merge(self, tokens: list[Stamped], now: float, out: Outbox) -> tuple[Stamped, ...]:
+        """Take tokens of our ring; return those that were news."""
+        try:
+            change = self._estate.merge(tokens, out)
+        except ValueError as error:
+            out.notice("warning", f"tokens from another peer ignored: {error}")
+            return ()
+        if change.written:
+            self._join_at = now + JOIN_AFTER
+        return change.written
+
+    def _give(self, peer: PeerName, wanted: SpaceWanted, now: float, out: Outbox) -> None:
+        """Answer a peer that asks for space."""
+        ring = self._estate.ring
+        answer = SpaceAnswer(wanted.start, wanted.end, 0, ring.id if ring else "", wanted.nonce)
+        if ring is None or ring.id != wanted.ring or not wanted.birth:
+            out.tell(peer, answer)
+            return
+        if (peer, wanted.nonce) in self._answered:
+            out.tell(peer, self._answered[peer, wanted.nonce])
+            return
+        want = Range(wanted.start, wanted.end)
+        given, tokens = self._estate.donate(want, Owner(peer, wanted.birth), out)
+        if given:
+            answer = replace(answer, granted=len(given), tokens=tuple((one.version, one.token) for one in tokens))
+            self._answered[peer, wanted.nonce] = answer
+            if len(self._answered) > REMEMBERED:
+                del self._answered[next(iter(self._answered))]
+            self._join_at = now + JOIN_AFTER
+        else:
+            known = [segment.stamped for segment in ring.within(want) if segment.owner != peer][:SHOWN]
+            holder = self.holder(wanted.start) if len(want) == 1 else None
+            answer = replace(answer, holder=holder or "", tokens=tuple((one.version, one.token) for one in known))
+        out.tell(peer, answer)
+
+    def _owners(self, want: Range) -> Owners:
+        ring, owner = self._estate.ring, self._estate.owner
+        segments = ring.within(want) if ring else []
+        others = [segment for segment in segments if not owner.owns(segment.stamped.token)]
+        owned = sum(len(segment.range.intersection(want)) for segment in segments if segment not in others)
+        return Owners.of(want, owned, others, self._is_lost, self._reachable)
+
+    def _is_lost(self, token: Token) -> bool:
+        """Return whether the owner of a token has come back without its state."""
+        birth = self._council.owner.birth if token.owner == self._own else self._council.birth_of(token.owner)
+        return birth is not None and token.birth not in (0, birth)
+
+    # Beginning and end of each call
+
+    def _begin(self) -> Outbox:
+        out = Outbox()
+        if self._saved is None:
+            return out
+        saved, self._saved = self._saved, None
+        if saved.universe is not None and saved.universe != self._universe:
+            out.notice("warning", f"the range was {saved.universe} and is {self._universe} now: its ring is forgotten")
+            out.drop_start()
+            for stamped in saved.tokens:
+                out.drop_token(stamped.token.start)
+            for contested in saved.contested:
+                out.drop_contested(contested)
+        if self._estate.ring is not None and self._estate.start is not None:
+            out.announce(f"ring-start/{self._estate.ring.id}", 1, self._estate.start)
+            for stamped in self._estate.changed_tokens:  # a crash may have come between saving and telling
+                out.announce_token(self._estate.ring.id, stamped)
+        self._publish_ballot(out, always=True)
+        return out
+
+    def _end(self, now: float, out: Outbox) -> Effects:
+        self._publish_ballot(out)
+        self._disputed = {address: None for address in self._disputed if address in self._estate.strays}
+        asks = self._asks.deadline if self._estate.ring is not None else inf
+        waits = min((pending.deadline for pending in self._pending), default=inf)
+        self.deadline = max(now, min(self._council.deadline, asks, waits, self._join_at))
+        return out.effects()
+
+    def _publish_ballot(self, out: Outbox, *, always: bool = False) -> None:
+        ring = self._estate.ring
+        self._council.publish(ring.id if ring else "", self._holds(), out, always=always)
+
+    def _holds(self) -> bool:
+        """Return whether a container here holds an address that other peers must not give out."""
+        return self._estate.holdings.any_within(self._universe)
+
+    # Status
+
+    def _name(self, peer: PeerName) -> str:
+        return self._nicknames.get(peer, peer)
+
+    def _shares(self) -> tuple[Share, ...]:
+        shares: dict[tuple[PeerName, bool], tuple[int, int]] = {}
+        for segment in self._estate.ring.segments if self._estate.ring else ():
+            key = (segment.owner, self._is_lost(segment.stamped.token))
+            addresses, free = shares.get(key, (0, 0))
+            shares[key] = addresses + len(segment.range), free + segment.stamped.token.free
+        return tuple(
+            Share(
+                peer,
+                addresses,
+                addresses / len(self._universe),
+                self._estate.free(self._universe) if peer == self._own and not lost else free,
+                peer == self._own or peer in self._reachable,
+                lost,
+            )
+            for (peer, lost), (addresses, free) in sorted(shares.items())
+        )

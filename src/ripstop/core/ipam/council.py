@@ -1,0 +1,160 @@
+"""Which ring this peer is in: one agreed on with the others, one that is there already, or one that people named."""
+
+from collections.abc import Callable, Mapping
+from math import inf
+from random import Random
+
+from msgspec.structs import replace
+
+from ripstop.core.address import Range
+from ripstop.core.ipam.foreign import Sightings
+from ripstop.core.ipam.messages import Ballot, RingStart
+from ripstop.core.ipam.paxos import NO_PROPOSAL, Consensus, Election, Init, Seed
+from ripstop.core.ipam.ring import Owner, ring_id
+from ripstop.core.ipam.saved import Outbox, Saved
+from ripstop.core.names import PeerName
+
+
+class Council:
+    """Keeps our ballot and what we know of others', and says which ring to enter."""
+
+    def __init__(
+        self, own: PeerName, universe: Range, init: Init, saved: Saved, name: Callable[[PeerName], str], rng: Random
+    ) -> None:
+        self.sightings = Sightings(universe)
+        self._own, self._universe, self._name, self._rng = own, universe, name, rng
+        self._version, old = saved.ballot or (0, None)
+        self._saved = old
+        if old is not None and saved.universe == universe:
+            self._ballot = old
+        else:
+            self._ballot = self._new_ballot()
+        self._seeded = self._seed(init)
+        self._election = Election(own, universe, init.expected if isinstance(init, Consensus) else 1, rng)
+        self._reported: dict[str, None] = {}
+        if saved.start is not None and saved.universe == universe:
+            self.sightings.hear_start(ring_id(saved.start), saved.start)
+
+    @property
+    def owner(self) -> Owner:
+        """Ourselves, as the ring knows us."""
+        return Owner(self._own, self._ballot.birth)
+
+    @property
+    def deadline(self) -> float:
+        """When the election needs another `step`, in seconds."""
+        return inf if self._ballot.ring else self._election.deadline
+
+    def quorum(self, reachable: int) -> int:
+        """Return how many peers must agree on a first ring when so many others can be reached."""
+        return self._election.quorum(reachable)
+
+    def birth_of(self, peer: PeerName) -> int | None:
+        """Return a peer's birth; None if it is not known."""
+        ballot = self.sightings.ballots.get(peer)
+        return ballot.birth if ballot else None
+
+    def heir(self, ring: str, reachable: Mapping[PeerName, None]) -> Owner | None:
+        """Return a reachable peer that stays in a ring."""
+        staying = (peer for peer in self.sightings.users(ring) if peer in reachable)
+        return next((Owner(peer, self.sightings.ballots[peer].birth) for peer in staying), None)
+
+    def hear_ballot(self, peer: PeerName, version: int, ballot: Ballot, out: Outbox) -> None:
+        """Take a ballot from the mesh; our own can come back, from before our disk was lost or put back."""
+        if peer == self._own:
+            self._recover(version, ballot, out)
+        elif self.sightings.hear_ballot(peer, ballot):
+            theirs = Range(*ballot.universe)
+            out.notice(
+                "error", f"peer {self._name(peer)} shares out {theirs}, we {self._universe}: no addresses in common"
+            )
+
+    def step(
+        self, ring: str, holds: bool, reachable: Mapping[PeerName, None], wanted: bool, now: float, out: Outbox
+    ) -> RingStart | None:
+        """Return the ring to enter next; None to stay as it is.
+
+        Args:
+            ring: id of the ring we are in, "" for none.
+            holds: whether containers here hold addresses of the universe.
+            reachable: the peers that can be reached.
+            wanted: whether a container here waits.
+            now: in seconds.
+            out: for what people should know.
+        """
+        if not ring and self._seeded is not None:
+            self.sightings.hear_start(ring_id(self._seeded), self._seeded)
+            return self._seeded
+        given = self._seeded is not None and ring == ring_id(self._seeded)  # by people, who must take it back
+        best = ring if given else self.sightings.best(ring, holds)
+        if best and best != ring:
+            return self.sightings.starts[best]
+        if ring:
+            self._report_foreign(ring, out)
+            return None
+        self._ballot, decided = self._election.step(self._ballot, self.sightings.ballots, tuple(reachable), wanted, now)
+        if decided is not None:
+            self.sightings.hear_start(ring_id(decided), decided)
+        return decided
+
+    def leave(self) -> None:
+        """Be a new owner from now on: what we owned in the ring that we leave is not ours should we come back."""
+        self._ballot = replace(self._ballot, birth=self._draw_birth())
+
+    def publish(self, ring: str, holds: bool, out: Outbox, *, always: bool = False) -> None:
+        """Save and announce our ballot if it changed."""
+        self._ballot = replace(self._ballot, ring=ring, holds=holds)
+        if self._ballot != self._saved:
+            self._version += 1
+            self._saved = self._ballot
+            out.save_universe(self._universe)
+            out.save_ballot(self._version, self._ballot)
+        elif not always:
+            return
+        out.announce(f"paxos/{self._own}", self._version, self._ballot)
+
+    def foreign(self, ring: str) -> tuple[str, ...]:
+        """Return one line for each ring that is not ours, and for each peer with another universe."""
+        rings = [
+            f"ring {other}, first divided among {', '.join(map(self._name, start.members))}"
+            for other, start in sorted(self.sightings.starts.items())
+            if other != ring
+        ]
+        strangers = sorted(self.sightings.strangers.items())
+        return (*rings, *(f"peer {self._name(peer)} shares out {theirs}" for peer, theirs in strangers))
+
+    def _seed(self, init: Init) -> RingStart | None:
+        if not isinstance(init, Seed):
+            return None
+        return RingStart(self._universe.start, self._universe.end, tuple(sorted(init.names)))
+
+    def _recover(self, version: int, ballot: Ballot, out: Outbox) -> None:
+        """Keep the promises of a former self that we know nothing of, and be heard again."""
+        if version < self._version or ballot == self._saved or ballot.universe != self._ballot.universe:
+            self._version = max(version, self._version)
+            return
+        self._version = version
+        if ballot.accepted > self._ballot.accepted:
+            value = replace(self._ballot, accepted=ballot.accepted, members=ballot.members)
+            self._ballot = replace(value, nonce=ballot.nonce, births=ballot.births)
+        self._ballot = replace(self._ballot, promised=max(ballot.promised, self._ballot.promised))
+        self._saved = None
+        if ballot.birth != self._ballot.birth:
+            out.notice("error", "this peer has been here before, but its state is gone: what it owned is not given out")
+
+    def _report_foreign(self, ring: str, out: Outbox) -> None:
+        """Say once that two rings met which both must stay."""
+        held = {ballot.ring for ballot in self.sightings.ballots.values() if ballot.holds}
+        for other in sorted(self.sightings.starts):
+            if other != ring and other in held and other not in self._reported:
+                self._reported[other] = None
+                peers = ", ".join(map(self._name, self.sightings.users(other)))
+                text = f"peers {peers} hold addresses of another ring ({other}, ours is {ring}): both stay, apart, and"
+                out.notice("error", f"{text} may give out equal addresses; reset one side to join the other")
+
+    def _new_ballot(self) -> Ballot:
+        universe = (self._universe.start, self._universe.end)
+        return Ballot(NO_PROPOSAL, NO_PROPOSAL, (), universe=universe, birth=self._draw_birth())
+
+    def _draw_birth(self) -> int:
+        return self._rng.getrandbits(63) | 1  # never 0, which stands for anybody

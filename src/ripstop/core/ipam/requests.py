@@ -1,0 +1,132 @@
+"""Requests that cannot be answered at once, and in what words they are refused."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ripstop.core.address import Range, format_address
+from ripstop.core.errors import ConflictError, ExhaustedError, NotReadyError, RequestError
+from ripstop.core.ipam.asks import Ask
+from ripstop.core.ipam.messages import Token
+from ripstop.core.ipam.ring import Segment
+from ripstop.core.names import ContainerId, PeerName, RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A container that waits for an address."""
+
+    request: RequestId | None  # None: a wish of our own, for an address that a container here has already
+    container: ContainerId
+    subnet: Range  # as it was asked for; of a claim, the one address
+    want: Range  # the addresses that would do
+    deadline: float  # when it is answered whatever happens, in seconds
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it wants one certain address."""
+        return self.subnet == self.want
+
+
+@dataclass(slots=True)
+class Owners:
+    """Everybody but ourselves who owns addresses in a range."""
+
+    reachable: dict[PeerName, float] = field(default_factory=dict)  # addresses believed to be free there
+    away: dict[PeerName, int] = field(default_factory=dict)  # owners that cannot be reached: addresses owned
+    lost: int = 0  # addresses of peers whose state is gone
+    unknown: int = 0  # addresses whose token has not come yet
+
+    @classmethod
+    def of(
+        cls,
+        want: Range,
+        owned: int,
+        others: Sequence[Segment],
+        is_lost: Callable[[Token], bool],
+        reachable: Mapping[PeerName, None],
+    ) -> "Owners":
+        """Sort out who owns what.
+
+        Args:
+            want: the range in question.
+            owned: how many addresses of it are our own.
+            others: the segments in it that are not ours.
+            is_lost: whether the owner of a token has lost its state.
+            reachable: the peers that can be reached.
+        """
+        owners = cls(unknown=len(want) - owned)
+        for segment in others:
+            size, token = len(segment.range.intersection(want)), segment.stamped.token
+            owners.unknown -= size
+            if is_lost(token):
+                owners.lost += size
+            elif token.owner in reachable:
+                believed = min(size, 1 + token.free * size / (token.end - token.start))
+                owners.reachable[token.owner] = owners.reachable.get(token.owner, 0.0) + believed
+            else:
+                owners.away[token.owner] = owners.away.get(token.owner, 0) + size
+        return owners
+
+
+def is_final(pending: Pending, ask: Ask, owners: Owners) -> bool:
+    """Return whether waiting longer makes no sense: everybody who could help has said no."""
+    if pending.is_claim:
+        return any(ask.refused.values()) or (owners.lost > 0)
+    return ask.resting and not ask.silent and not owners.away and not owners.unknown
+
+
+def refusal(
+    pending: Pending, ask: Ask, owners: Owners, name: Callable[[PeerName], str], contested: bool
+) -> RequestError:
+    """Return why a request is not, or not yet, fulfilled."""
+    if pending.is_claim:
+        return _claim_refusal(pending, ask, owners, name, contested)
+    reasons = []
+    if ask.refused:
+        reasons.append(f"{_names(ask.refused, name)} had none to give")
+    if ask.silent:
+        reasons.append(f"{_names(ask.silent, name)} did not answer")
+    if ask.peer is not None:
+        reasons.append(f"{name(ask.peer)} is being asked")
+    for peer, count in sorted(owners.away.items()):
+        reasons.append(f"{name(peer)} owns {count} of them and cannot be reached")
+    if owners.lost:
+        reasons.append(f"{owners.lost} belong to peers whose state is lost")
+    if owners.unknown:
+        reasons.append(f"{owners.unknown} have no known owner yet")
+    if contested:
+        reasons.append("some are contested")
+    text = f"no address of {pending.subnet} is free here" + "".join(f"; {reason}" for reason in reasons)
+    if owners.away or owners.unknown or ask.silent or ask.peer is not None:
+        return NotReadyError(text)
+    return ExhaustedError(text)
+
+
+def taken(address: int, container: str, peer: str = "") -> ConflictError:
+    """Return the refusal of an address that somebody holds."""
+    where = f" on peer {peer}" if peer else ""
+    return ConflictError(f"address {format_address(address)} is taken by container {container}{where}")
+
+
+def _claim_refusal(
+    pending: Pending, ask: Ask, owners: Owners, name: Callable[[PeerName], str], contested: bool
+) -> RequestError:
+    address = format_address(pending.want.start)
+    for peer, holder in ask.refused.items():
+        if holder:
+            return taken(pending.want.start, holder, name(peer))
+    if contested:
+        return ConflictError(f"address {address} is in a contested range; see `ripstop status ipam`")
+    if owners.lost:
+        return ConflictError(f"address {address} belongs to a peer whose state is lost, so it may be in use")
+    for peer in owners.away:
+        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which cannot be reached")
+    for peer in (*ask.silent, *([ask.peer] if ask.peer is not None else [])):
+        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which did not answer")
+    for peer in ask.refused:
+        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which cannot give it away now")
+    return NotReadyError(f"nobody is known to own address {address} yet")
+
+
+def _names(peers: Mapping[PeerName, object], name: Callable[[PeerName], str]) -> str:
+    return ", ".join(name(peer) for peer in sorted(peers))

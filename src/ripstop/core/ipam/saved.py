@@ -1,0 +1,136 @@
+"""What the allocator keeps on disk, key by key, and what one call of it asks its surroundings to do."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ripstop.core.address import Range
+from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Save, Tell
+from ripstop.core.errors import RequestError, StartError
+from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart
+from ripstop.core.ipam.ring import Stamped
+from ripstop.core.mesh.messages import Entry, Value
+from ripstop.core.names import ContainerId, PeerName, RequestId
+
+PREFIX = "ipam/"
+_UNIVERSE = "ipam/universe"
+_START = "ipam/ring-start"
+_BALLOT = "ipam/ballot"
+_TOKEN = "ipam/ring/"  # + start; only those that do not follow from the ring's start
+_HELD = "ipam/held/"  # + address
+_CONTESTED = "ipam/contested/"  # + start
+
+_encode = msgspec.json.encode
+
+
+class Saved:
+    """Everything read back at start."""
+
+    def __init__(self, items: Mapping[str, bytes]) -> None:
+        """Decode the items whose keys are ours; others are not looked at.
+
+        Raises:
+            StartError: a value cannot be read.
+        """
+        self.universe: Range | None = None
+        self.start: RingStart | None = None
+        self.ballot: tuple[int, Ballot] | None = None
+        self.tokens: list[Stamped] = []
+        self.held: dict[int, ContainerId] = {}
+        self.contested: list[Range] = []
+        for key in sorted(items):
+            if key.startswith(PREFIX):
+                try:
+                    self._read(key, items[key])
+                except (msgspec.DecodeError, ValueError) as error:
+                    raise StartError(
+                        f"saved state {key} cannot be read: {error}; remove it or restore a copy"
+                    ) from None
+
+    def _read(self, key: str, value: bytes) -> None:
+        if key == _UNIVERSE:
+            self.universe = Range(*msgspec.json.decode(value, type=tuple[int, int]))
+        elif key == _START:
+            self.start = msgspec.json.decode(value, type=RingStart)
+        elif key == _BALLOT:
+            self.ballot = msgspec.json.decode(value, type=tuple[int, Ballot])
+        elif key.startswith(_TOKEN):
+            self.tokens.append(msgspec.json.decode(value, type=Stamped))
+        elif key.startswith(_HELD):
+            self.held[int(key.removeprefix(_HELD))] = ContainerId(value.decode())
+        elif key.startswith(_CONTESTED):
+            self.contested.append(Range(*msgspec.json.decode(value, type=tuple[int, int])))
+
+
+class Outbox:
+    """Collects what one call does, and puts it in the order that keeps promises: disk first, answers last."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, bytes | None] = {}
+        self._entries: dict[str, Entry] = {}
+        self._told: list[Tell] = []
+        self._answers: list[Answer] = []
+        self._notices: list[Notice] = []
+
+    def effects(self) -> list[Effect | Internal]:
+        """Return it all: one transaction, then what others may know of it, then answers, then what people may read."""
+        save = [Save(tuple(self._items.items()))] if self._items else []
+        announce = [Announce(tuple(self._entries.values()))] if self._entries else []
+        return [*save, *announce, *self._told, *self._answers, *self._notices]
+
+    def save_universe(self, universe: Range) -> None:
+        """Keep which universe everything else belongs to."""
+        self._items[_UNIVERSE] = _encode((universe.start, universe.end))
+
+    def save_start(self, start: RingStart) -> None:
+        """Keep how our ring began."""
+        self._items[_START] = _encode(start)
+
+    def drop_start(self) -> None:
+        """Forget how our ring began."""
+        self._items[_START] = None
+
+    def save_ballot(self, version: int, ballot: Ballot) -> None:
+        """Keep our ballot."""
+        self._items[_BALLOT] = _encode((version, ballot))
+
+    def save_token(self, stamped: Stamped) -> None:
+        """Keep a token."""
+        self._items[_TOKEN + str(stamped.token.start)] = _encode(stamped)
+
+    def drop_token(self, start: int) -> None:
+        """Forget a token."""
+        self._items[_TOKEN + str(start)] = None
+
+    def save_held(self, address: int, container: ContainerId | None) -> None:
+        """Keep who holds an address; None for nobody."""
+        self._items[_HELD + str(address)] = None if container is None else container.encode()
+
+    def save_contested(self, contested: Range) -> None:
+        """Keep that a range is contested."""
+        self._items[_CONTESTED + str(contested.start)] = _encode((contested.start, contested.end))
+
+    def drop_contested(self, contested: Range) -> None:
+        """Forget that it was."""
+        self._items[_CONTESTED + str(contested.start)] = None
+
+    def announce(self, key: str, version: int, value: Value) -> None:
+        """Replicate an entry."""
+        self._entries[key] = Entry(key, version, value)
+
+    def announce_token(self, ring: str, stamped: Stamped) -> None:
+        """Replicate a token."""
+        self.announce(f"ring/{ring}/{stamped.token.start}", stamped.version, stamped.token)
+
+    def tell(self, peer: PeerName, body: IpamMessage) -> None:
+        """Tell one peer."""
+        self._told.append(Tell(peer, body))
+
+    def answer(self, request: RequestId | None, result: int | RequestError) -> None:
+        """Resolve a request; None is a wish of our own, which nobody waits for."""
+        if request is not None:
+            self._answers.append(Answer(request, result))
+
+    def notice(self, level: str, text: str) -> None:
+        """Say something to people."""
+        self._notices.append(Notice(level, text))

@@ -1,0 +1,225 @@
+"""Several allocators in one process, with a mesh between them that loses, doubles and reorders what it is told to."""
+
+from collections.abc import Iterable
+from random import Random
+
+import msgspec
+
+from ripstop.core.address import Range
+from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Save, Tell
+from ripstop.core.errors import RequestError
+from ripstop.core.ipam.allocator import Allocator
+from ripstop.core.ipam.messages import IpamMessage
+from ripstop.core.ipam.paxos import Consensus, Init
+from ripstop.core.mesh.messages import Entry
+from ripstop.core.names import ContainerId, PeerName, RequestId
+
+UNIVERSE = Range.parse("10.32.0.0/27")  # small, so that it runs out
+
+
+def peer_name(number: int) -> PeerName:
+    """Return the name of the peer with a number."""
+    return PeerName(f"{number:016x}")
+
+
+class Host:
+    """One peer: its disk, its copy of the replicated entries, and its allocator while it runs."""
+
+    def __init__(self, name: PeerName, universe: Range, init: Init) -> None:
+        self.name, self.universe, self.init = name, universe, init
+        self.disk: dict[str, bytes] = {}
+        self.entries: dict[str, Entry] = {}
+        self.allocator: Allocator | None = None
+
+    def merge(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Keep the greatest entry of each key, as the mesh does; return what was news."""
+        news = []
+        for entry in entries:
+            known = self.entries.get(entry.key)
+            if known is None or _order(entry) > _order(known):
+                self.entries[entry.key] = entry
+                news.append(entry)
+        return news
+
+
+class World:
+    """Hosts, the time, and what is under way between them."""
+
+    def __init__(self, count: int, rng: Random, universe: Range = UNIVERSE, init: Init | None = None) -> None:
+        self.now, self.rng = 0.0, rng
+        self.hosts = {
+            name: Host(name, universe, init or Consensus(count)) for name in (peer_name(n + 1) for n in range(count))
+        }
+        self.flights: list[tuple[float, PeerName, PeerName, IpamMessage]] = []  # told, not yet heard
+        self.groups: dict[PeerName, int] = dict.fromkeys(self.hosts, 0)  # hosts with the same number reach each other
+        self.results: dict[RequestId, int | RequestError] = {}
+        self.notices: list[Notice] = []
+        self.loss = self.doubling = 0.0
+        self._requests = 0
+        for name in self.hosts:
+            self.start(name)
+
+    def host(self, number: int) -> Host:
+        """Return the host with a number, from 1."""
+        return self.hosts[peer_name(number)]
+
+    def allocator(self, number: int) -> Allocator:
+        """Return the allocator of a running host."""
+        allocator = self.host(number).allocator
+        assert allocator is not None
+        return allocator
+
+    def start(self, name: PeerName) -> None:
+        """Start a peer from what is on its disk."""
+        host = self.hosts[name]
+        host.allocator = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(self.rng.random()))
+        self.call(name, host.allocator.tick(self.now))
+        self.reach()
+
+    def stop(self, name: PeerName) -> None:
+        """End a peer without warning; only its disk stays."""
+        self.hosts[name].allocator = None
+        self.hosts[name].entries = {}
+        self.reach()
+
+    def reach(self) -> None:
+        """Tell every running peer whom it can reach."""
+        for name, host in self.hosts.items():
+            if host.allocator is not None:
+                peers = [other for other in self.hosts if other != name and self.connected(name, other)]
+                self.call(name, host.allocator.set_reachable(peers, self.now))
+
+    def connected(self, one: PeerName, other: PeerName) -> bool:
+        """Return whether two peers run and can reach each other."""
+        both = self.hosts[one].allocator is not None and self.hosts[other].allocator is not None
+        return both and self.groups[one] == self.groups[other]
+
+    def split(self, *groups: Iterable[int]) -> None:
+        """Cut the hosts with these numbers off from those of other groups; those not named form one group."""
+        self.groups = dict.fromkeys(self.hosts, 0)
+        for index, group in enumerate(groups):
+            for number in group:
+                self.groups[peer_name(number)] = index + 1
+        self.reach()
+
+    def allocate(self, number: int, container: str, subnet: Range | None = None, wait: float = 10.0) -> RequestId:
+        """Ask a host for an address for a container."""
+        request = self.request()
+        allocator = self.allocator(number)
+        within = subnet or self.host(number).universe
+        self.call(peer_name(number), allocator.allocate(request, ContainerId(container), within, wait, self.now))
+        return request
+
+    def claim(self, number: int, container: str, address: int, wait: float = 10.0) -> RequestId:
+        """Tell a host that a container has an address."""
+        request = self.request()
+        effects = self.allocator(number).claim(request, ContainerId(container), address, wait, self.now)
+        self.call(peer_name(number), effects)
+        return request
+
+    def release(self, number: int, container: str) -> None:
+        """Take a container's addresses."""
+        self.call(peer_name(number), self.allocator(number).release(ContainerId(container), self.now))
+
+    def request(self) -> RequestId:
+        """Return a new request's id."""
+        self._requests += 1
+        return RequestId(self._requests)
+
+    def call(self, name: PeerName, effects: list[Effect | Internal], crash_after: int | None = None) -> None:
+        """Perform what an allocator asked for, or only the first so many effects, after which its host crashes."""
+        host = self.hosts[name]
+        for effect in effects if crash_after is None else effects[:crash_after]:
+            match effect:
+                case Save(items):
+                    for key, value in items:
+                        if value is None:
+                            host.disk.pop(key, None)
+                        else:
+                            host.disk[key] = value
+                case Announce(entries):
+                    host.merge(entries)
+                case Tell(peer, body):
+                    for _ in range(2 if self.rng.random() < self.doubling else 1):
+                        if self.rng.random() >= self.loss:
+                            self.flights.append((self.now + self.rng.uniform(0.001, 0.05), name, peer, body))
+                case Answer(request, result):
+                    assert request not in self.results, "answered twice"
+                    self.results[request] = result
+                case Notice():
+                    self.notices.append(effect)
+                case _:
+                    raise AssertionError(f"an allocator has no business with {effect}")
+        if crash_after is not None:
+            self.stop(name)
+
+    def gossip(self, one: PeerName, other: PeerName, share: float = 1.0) -> None:
+        """Let a peer send another its entries, or a random part of them, in random order."""
+        host = self.hosts[other]
+        if host.allocator is None or not self.connected(one, other):
+            return
+        entries = [entry for _, entry in sorted(self.hosts[one].entries.items()) if self.rng.random() < share]
+        self.rng.shuffle(entries)
+        news = host.merge(entries)
+        if news:
+            self.call(other, host.allocator.learn(news, self.now))
+
+    def gossip_all(self, share: float = 1.0) -> None:
+        """Let every peer send every other its entries."""
+        for one in self.hosts:
+            for other in self.hosts:
+                if one != other:
+                    self.gossip(one, other, share)
+
+    def deliver(self, index: int) -> None:
+        """Let a message arrive; it is lost if its receiver cannot be reached."""
+        _, source, to, body = self.flights.pop(index)
+        allocator = self.hosts[to].allocator
+        if allocator is not None and self.connected(source, to):
+            self.call(to, allocator.hear(source, body, self.now))
+
+    def run(self, seconds: float, step: float = 0.05) -> None:
+        """Let time pass, with gossip all along."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += step
+            self.gossip_all(1.0 - self.loss)
+            while due := [i for i, flight in enumerate(self.flights) if flight[0] <= self.now]:
+                self.deliver(self.rng.choice(due))
+            for name, host in self.hosts.items():
+                if host.allocator is not None and self.now >= host.allocator.deadline:
+                    self.call(name, host.allocator.tick(self.now))
+        self.check()
+
+    def address(self, request: RequestId) -> int:
+        """Return the address that a request was answered with."""
+        result = self.results[request]
+        assert isinstance(result, int), result
+        return result
+
+    def error(self, request: RequestId) -> RequestError:
+        """Return the refusal that a request was answered with."""
+        result = self.results[request]
+        assert isinstance(result, RequestError), result
+        return result
+
+    def check(self) -> None:
+        """Assert that no address is held by two containers or owned by two peers, dead or alive."""
+        holders: dict[int, tuple[PeerName, ContainerId]] = {}
+        owners: dict[int, PeerName] = {}
+        for name, host in self.hosts.items():
+            allocator = host.allocator or Allocator(name, host.universe, host.init, host.disk, self.now, Random(0))
+            for address, container in allocator.status().held:
+                if address in host.universe:
+                    assert address not in holders, (address, holders[address], (name, container))
+                    holders[address] = (name, container)
+            for owned in allocator.owned:
+                for address in owned:
+                    assert address not in owners, (address, owners[address], name)
+                    owners[address] = name
+            for address, container in allocator.status().held:
+                assert owners.get(address) == name or address not in host.universe, (address, container)
+
+
+def _order(entry: Entry) -> tuple[int, bytes]:
+    return entry.version, msgspec.msgpack.encode(entry.value)
