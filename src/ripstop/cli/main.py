@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ripstop import __version__
 from ripstop.cli.grammar import build
 
 DONE, REFUSED, USAGE, UNREACHABLE = 0, 1, 2, 3  # exit codes
@@ -32,9 +33,7 @@ def _run(words: list[str]) -> int:
     except SystemExit as done:  # after --help or an error that argparse has printed already
         return done.code if isinstance(done.code, int) else USAGE
     if args.version:
-        from importlib.metadata import version
-
-        print(f"ripstop {version('ripstop')}")
+        print(f"ripstop {__version__}")
         return DONE
     if args.command is None:
         grammar.parser.print_usage(sys.stderr)

@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Mapping
-from importlib.metadata import version as installed_version
 
 import msgspec
 
+from ripstop import __version__
 from ripstop.api.types import Report, Version
 from ripstop.cli.containers import show_ports
 from ripstop.cli.output import Column, present, print_fields, print_table, safe
@@ -32,7 +32,7 @@ def version(args: argparse.Namespace) -> int:
         daemon = Client(args.run_dir).call("version")
     except DaemonUnreachableError:
         daemon = None
-    present(Versions(installed_version("ripstop"), daemon), show_versions, json=args.json)
+    present(Versions(__version__, daemon), show_versions, json=args.json)
     return 0
 
 
