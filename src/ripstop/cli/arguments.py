@@ -48,35 +48,6 @@ def allocation_seconds(text: str) -> float:
     return _number(text, 0.001, MAX_ALLOCATION_WAIT)
 
 
-def address(text: str) -> str:
-    """Return an overlay address, ADDRESS/LEN, or the subnet to take one from, net:CIDR or net:default."""
-    from ripstop.core.address import Range, parse_interface
-    from ripstop.core.errors import RequestError
-
-    try:
-        if text.startswith("net:"):
-            subnet = text.removeprefix("net:")
-            if subnet != "default":
-                Range.parse(subnet)
-        else:
-            parse_interface(text)
-    except RequestError as error:
-        raise ArgumentTypeError(str(error)) from None
-    return text
-
-
-def target(text: str) -> str:
-    """Return the address of a host to dial, ADDR[:PORT]."""
-    from ripstop.core.errors import RequestError
-    from ripstop.daemon.config import DEFAULT_PORT, parse_target
-
-    try:
-        parse_target(text, DEFAULT_PORT)
-    except RequestError as error:
-        raise ArgumentTypeError(str(error)) from None
-    return text
-
-
 def _number(text: str, least: float, most: float) -> float:
     try:
         number = float(text)

@@ -1,10 +1,6 @@
-"""What can go wrong in the command line itself."""
+"""What can go wrong in the command line's own work."""
 
 from ripstop.core.errors import RipstopError
-
-
-class UsageError(RipstopError):
-    """What was typed makes no sense, whatever the host: exit 2."""
 
 
 class FailedError(RipstopError):

@@ -5,6 +5,7 @@ import os
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ripstop.cli import arguments
 
@@ -27,7 +28,7 @@ class Grammar:
 
 def build(*, with_lab: bool = False) -> Grammar:
     """Return the grammar; the flags of `lab` are its own package's, loaded only when wanted."""
-    parser = ArgumentParser(
+    parser: ArgumentParser = _Parser(
         "ripstop", description="One Ethernet switch over many hosts.", epilog=_EPILOG, formatter_class=_Formatter
     )
     parser.add_argument("--version", action="store_true", help="print the version of this program and exit")
@@ -169,7 +170,6 @@ def _add_targets(parser: ArgumentParser) -> None:
     parser.add_argument(
         "targets",
         nargs="+",
-        type=arguments.target,
         metavar="ADDR[:PORT]",
         help="address or name of a host; the port is this host's own unless given",
     )
@@ -220,7 +220,6 @@ def _add_addresses(parser: ArgumentParser) -> None:
     parser.add_argument(
         "addresses",
         nargs="*",
-        type=arguments.address,
         metavar="ADDRESS",
         help="ADDRESS/LEN to use as given; net:CIDR or net:default to have one allocated (default: net:default)",
     )
@@ -234,6 +233,13 @@ def _add_allocation_wait(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long an allocation may take before it fails with its reason (default: 10)",
     )
+
+
+class _Parser(ArgumentParser):
+    """Complains in one line, as all of our errors do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ripstop: {message}; see `{self.prog} --help`\n")
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -1,13 +1,13 @@
 """`ripstop daemon`, `up` and `down`: the life of one instance."""
 
 import argparse
+import os
 import sys
 
 from ripstop.cli.background import Started, Stopped, start, stop
-from ripstop.cli.errors import FailedError, UsageError
+from ripstop.cli.errors import FailedError
 from ripstop.cli.output import present, safe
 from ripstop.client import Client, DaemonUnreachableError
-from ripstop.core.errors import StartError
 from ripstop.daemon.config import Config
 
 LOG_FILE = "ripstop.log"  # in the state directory
@@ -15,15 +15,17 @@ LOG_FILE = "ripstop.log"  # in the state directory
 
 def daemon(args: argparse.Namespace) -> int:
     """Run the daemon in this process until it is told to end."""
-    config = make_config(args)
     from ripstop.daemon.main import run
 
-    return run(config)
+    return run(make_config(args))
 
 
 def up(args: argparse.Namespace) -> int:
     """Start the daemon in the background and wait until it answers."""
     config = make_config(args)
+    config.check()  # so that what can be said at once does not take the way through the log
+    if os.geteuid() != 0:
+        raise FailedError("the daemon must run as root: it makes devices and loads eBPF programs")
     client = Client(config.run_dir)
     try:
         pid = client.daemon_pid()
@@ -51,12 +53,8 @@ def down(args: argparse.Namespace) -> int:
 
 
 def make_config(args: argparse.Namespace) -> Config:
-    """Return the instance that the flags describe.
-
-    Raises:
-        UsageError: they make no sense, whatever the host.
-    """
-    config = Config(
+    """Return the instance that the flags describe, whether they make sense or not."""
+    return Config(
         run_dir=args.run_dir,
         state_dir=args.state_dir,
         name=args.name,
@@ -71,11 +69,6 @@ def make_config(args: argparse.Namespace) -> Config:
         init=args.init,
         log_level=args.log_level,
     )
-    try:
-        config.check()
-    except StartError as error:
-        raise UsageError(str(error)) from None
-    return config
 
 
 def arguments(config: Config) -> list[str]:

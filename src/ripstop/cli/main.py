@@ -36,14 +36,13 @@ def _run(words: list[str]) -> int:
         print(f"ripstop {__version__}")
         return DONE
     if args.command is None:
-        grammar.parser.print_usage(sys.stderr)
-        return _complain("say what to do: `ripstop --help` lists the commands", USAGE)
+        return _complain("say what to do; `ripstop --help` lists the commands", USAGE)
     return _guarded(args)
 
 
 def _guarded(args: argparse.Namespace) -> int:
     """Run the command; every error we raise on purpose becomes one line."""
-    from ripstop.cli.errors import FailedError, UsageError
+    from ripstop.cli.errors import FailedError
     from ripstop.client import DaemonUnreachableError
     from ripstop.core.errors import RipstopError
 
@@ -53,8 +52,6 @@ def _guarded(args: argparse.Namespace) -> int:
         raise
     except DaemonUnreachableError as error:
         return _complain(str(error), UNREACHABLE)
-    except UsageError as error:
-        return _complain(str(error), USAGE)
     except FailedError as error:
         return _complain(str(error), error.code)
     except (RipstopError, OSError) as error:
