@@ -127,8 +127,7 @@ def _check_value(value: Value) -> None:
             _need(max(len(value.data), len(value.control)) <= MAX_BITMAP, value.name, "bitmap too long")
             _need(0 <= value.mtu <= MAX_MTU, value.name, f"mtu {value.mtu}")
         case Token():
-            _check_name(value.owner)
-            _need(0 <= value.free <= 2**32, "token", f"{value.free} free")
+            _check_token(value)
         case Ballot():
             for number, proposer in (value.promised, value.accepted):
                 _need(0 <= number < 2**32, "ballot", f"round {number}")
@@ -136,8 +135,12 @@ def _check_value(value: Value) -> None:
                 if proposer:
                     _check_name(proposer)
             _check_members(value.members)
+            _need(0 <= value.nonce < 2**64, "ballot", f"nonce {value.nonce}")
+            _need(0 <= value.universe[0] <= value.universe[1] <= 2**32, "ballot", f"universe {value.universe}")
+            _check_text(value.ring)
         case RingStart():
             _need(0 <= value.start < value.end <= 2**32, "ring start", f"range {value.start}-{value.end}")
+            _need(0 <= value.nonce < 2**64, "ring start", f"nonce {value.nonce}")
             _check_members(value.members)
         case _:
             assert_never(value)
@@ -150,7 +153,7 @@ def _key_matches(key: str, value: Value) -> bool:
         case Reach():
             return key == f"reach/{value.name}" and is_peer_name(value.name)
         case Token():
-            return key == f"ring/{value.start}" and 0 <= value.start < 2**32
+            return key.startswith("ring/") and key.endswith(f"/{value.start}")
         case Ballot():
             return key.startswith("paxos/") and is_peer_name(key.removeprefix("paxos/"))
         case RingStart():
@@ -161,12 +164,25 @@ def _key_matches(key: str, value: Value) -> bool:
 
 def _check_body(body: IpamMessage) -> None:
     match body:
-        case SpaceWanted() | SpaceAnswer():
-            _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
+        case SpaceWanted():
+            pass
+        case SpaceAnswer():
+            _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
+            _need(len(body.holder) <= MAX_TEXT, "space", "holder too long")
+            for version, token in body.tokens:
+                _need(0 < version <= MAX_VERSION, "token", f"version {version}")
+                _check_token(token)
         case _:
             assert_never(body)
-    if isinstance(body, SpaceAnswer):
-        _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
+    _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
+    _need(0 <= body.nonce < 2**64, "space", f"nonce {body.nonce}")
+    _check_text(body.ring)
+
+
+def _check_token(token: Token) -> None:
+    _check_name(token.owner)
+    _need(0 <= token.start < 2**32 and 0 <= token.end <= 2**32, "token", f"range {token.start}-{token.end}")
+    _need(0 <= token.free <= 2**32, "token", f"{token.free} free")
 
 
 def _check_members(members: tuple[str, ...]) -> None:

@@ -1,0 +1,109 @@
+"""What outlives the daemon: targets, and the mesh as it was last known.
+
+A daemon that restarts finds the kernel forwarding by the tables of its former life.  With the records, the reach and
+the paths of that life it computes the same tables at once, so nothing flaps, neither here nor elsewhere.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ripstop.core.effects import Save
+from ripstop.core.errors import ProtocolError
+from ripstop.core.events import Endpoint
+from ripstop.core.mesh.limits import check_entry
+from ripstop.core.mesh.messages import Entry
+from ripstop.core.mesh.path import Path
+from ripstop.core.mesh.replica import Replica
+from ripstop.core.names import PeerName
+
+SAVE_INTERVAL = 1.0  # seconds between writes of what can be learnt again
+_PREFIX = "mesh/"
+_ENTRY = "mesh/entry/"
+
+
+@dataclass(frozen=True, slots=True)
+class FormerLife:
+    """What was found on disk; empty at the first start."""
+
+    incarnation: int = 0
+    targets: tuple[Endpoint, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    paths: Mapping[PeerName, Path] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()  # keys that could not be read
+
+
+def recall(saved: Mapping[str, bytes]) -> FormerLife:
+    """Read what `Memory` saved; what is damaged is left out, as all of it can be learnt again."""
+    incarnation = 0
+    targets: tuple[Endpoint, ...] = ()
+    entries: list[Entry] = []
+    paths: dict[PeerName, Path] = {}
+    damaged: list[str] = []
+    for key in sorted(key for key in saved if key.startswith(_PREFIX)):
+        try:
+            if key == "mesh/incarnation":
+                incarnation = msgspec.msgpack.decode(saved[key], type=int)
+            elif key == "mesh/targets":
+                targets = msgspec.msgpack.decode(saved[key], type=tuple[Endpoint, ...])
+            elif key == "mesh/paths":
+                paths = msgspec.msgpack.decode(saved[key], type=dict[PeerName, Path])
+            elif key.startswith(_ENTRY):
+                entry = msgspec.msgpack.decode(saved[key], type=Entry)
+                check_entry(entry)
+                entries.append(entry)
+        except (msgspec.DecodeError, UnicodeDecodeError, ProtocolError):
+            damaged.append(key)
+    return FormerLife(incarnation, targets, tuple(entries), paths, tuple(damaged))
+
+
+class Memory:
+    """Collects what must be on disk, and writes it in few transactions."""
+
+    def __init__(self, replica: Replica, now: float) -> None:
+        self.deadline = math.inf  # when `tick` next has something to do, seconds
+        self._replica = replica
+        self._unsaved: dict[str, bytes | None] = {}
+        self._keys: dict[str, None] = {}  # of entries
+        self._save_at = now
+
+    def keep_entries(self, entries: Iterable[Entry], now: float) -> None:
+        """Save these some time soon."""
+        self._keys |= dict.fromkeys(entry.key for entry in entries)
+        self._schedule(now)
+
+    def keep_paths(self, paths: Mapping[PeerName, Path], now: float) -> None:
+        """Save these some time soon."""
+        self._unsaved["mesh/paths"] = msgspec.msgpack.encode(paths)
+        self._schedule(now)
+
+    def keep_targets(self, targets: tuple[Endpoint, ...]) -> Save:
+        """Save these at once: somebody asked for them."""
+        return Save((("mesh/targets", msgspec.msgpack.encode(targets)),))
+
+    def keep_incarnation(self, incarnation: int) -> Save:
+        """Save this at once: it must never be used again."""
+        return Save((("mesh/incarnation", msgspec.msgpack.encode(incarnation)),))
+
+    def forget_paths(self, now: float) -> None:
+        """The datapath is going away, so none of its paths outlives us."""
+        self._unsaved["mesh/paths"] = None
+        self._schedule(now)
+
+    def tick(self, now: float, *, at_once: bool = False) -> list[Save]:
+        """Write what is due."""
+        if not (self._unsaved or self._keys) or (now < self._save_at and not at_once):
+            return []
+        items: list[tuple[str, bytes | None]] = [
+            (_ENTRY + key, msgspec.msgpack.encode(self._replica.get(key))) for key in self._keys
+        ]
+        items += self._unsaved.items()
+        self._unsaved, self._keys = {}, {}
+        self._save_at = now + SAVE_INTERVAL
+        self.deadline = math.inf
+        return [Save(tuple(items))]
+
+    def _schedule(self, now: float) -> None:
+        self.deadline = max(now, self._save_at)

@@ -1,0 +1,501 @@
+"""One peer's part in the mesh: ties the machines of this package together and decides little itself.
+
+Events go to the machine they are about; afterwards `_follow` brings everything derived (our own entries, dials,
+gossip, tables, what is on disk) in line with what is known, whatever the event was.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import assert_never
+
+from ripstop.core.effects import Announce, Effect, Heard, Internal, Learned, Notice, Send, Tell
+from ripstop.core.errors import ProtocolError
+from ripstop.core.events import (
+    Accepted,
+    Closed,
+    ConnectRequested,
+    Dialed,
+    DialFailed,
+    Endpoint,
+    ForgetRequested,
+    LeaveRequested,
+    Probed,
+    Received,
+    UnderlayChanged,
+)
+from ripstop.core.mesh import status
+from ripstop.core.mesh.bitmap import holds, pack
+from ripstop.core.mesh.connection import Connection, Step
+from ripstop.core.mesh.connections import Connections
+from ripstop.core.mesh.connector import Connector, TargetView
+from ripstop.core.mesh.gossip import Spreader
+from ripstop.core.mesh.limits import MAX_HOPS
+from ripstop.core.mesh.membership import Identity, Membership, short_ids
+from ripstop.core.mesh.memory import FormerLife, Memory, recall
+from ripstop.core.mesh.messages import (
+    PROTOCOL_VERSION,
+    Digest,
+    Entry,
+    Goodbye,
+    Gossip,
+    Heartbeat,
+    Hello,
+    Message,
+    PeerRecord,
+    Reach,
+    Routed,
+    Versions,
+    Want,
+)
+from ripstop.core.mesh.paths import Paths
+from ripstop.core.mesh.reach import ReachWriter
+from ripstop.core.mesh.replica import Replica
+from ripstop.core.mesh.routes import next_hop
+from ripstop.core.mesh.routing import Here, Routing
+from ripstop.core.names import ConnectionId, PeerName, ShortId, UnderlayIp
+
+SETTLE = 1.0  # seconds after a restart in which the kernel keeps the tables it has, unless we know better before
+FORMER_LIFE = 30.0  # seconds until addresses of the last run that nobody confirmed are dropped
+REFUTE_FIRST, REFUTE_LIMIT = 0.5, 60.0  # seconds between refutations, doubling; two peers of one name never agree
+
+MeshEvent = (
+    Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
+    | ConnectRequested | ForgetRequested | LeaveRequested | Announce | Tell
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this peer behaves."""
+
+    port: int  # TCP port of control connections, ours and the default of others
+    targets: tuple[Endpoint, ...] = ()  # to dial, besides those on disk
+    no_discovery: bool = False  # dial nothing but targets
+    advertise: tuple[UnderlayIp, ...] = ()  # instead of the addresses of our NICs
+    mtu: int | None = None  # of containers, in bytes; None: what the paths carry
+
+
+class Mesh:
+    """`receive` and `tick` change state and return effects; everything else only reads."""
+
+    def __init__(
+        self, identity: Identity, settings: Settings, saved: Mapping[str, bytes], now: float, rng: Random
+    ) -> None:
+        """Begin; `saved` holds what earlier `Save` effects wrote, other keys do not matter."""
+        former = recall(saved)
+        incarnation = max(identity.incarnation, former.incarnation + 1)
+        self.identity = Identity(identity.name, incarnation, identity.nickname, identity.site)
+        self.deadline = now  # when `tick` next has something to do, seconds
+        self._replica = Replica()
+        self._replica.merge(former.entries)
+        self._membership = Membership(self.identity, settings.port, settings.advertise, self._replica)
+        self._instance = rng.getrandbits(64)
+        self._connections = Connections(identity.name, self._instance, self._hello, now)
+        self._connector = Connector(identity.name, not settings.no_discovery, self._is_connected, rng)
+        self._connector.add((*former.targets, *settings.targets), now)
+        self._spreader = Spreader(self._replica, now, rng)
+        self._paths = Paths(identity.name, former.paths, rng)
+        self._reach = ReachWriter(identity.name, self._membership.author)
+        self._routing = Routing(self._membership, settings.mtu, now)
+        self._memory = Memory(self._replica, now)
+        self._underlay_mtu = 0  # bytes; 0 until known
+        self._forget_at = now + FORMER_LIFE
+        self._settle_at = math.inf
+        self._is_settled = not former.paths
+        self._heard_back = False  # whether a neighbor has compared notes with us
+        self._has_left = False
+        self._members_changed = True
+        self._ids: Mapping[PeerName, ShortId] = {}
+        self._linked: dict[PeerName, ConnectionId] = {}  # the connections in use, as of the last look
+        self._seen = (-1, -1)  # generations of connections and paths, as of the last look
+        self._reach_changed = True
+        self._usurped = 0  # the highest version that somebody else wrote under our name; 0 = none
+        self._refute_at = now
+        self._refute_pause = REFUTE_FIRST
+        self._first: list[Effect | Internal] = self._begin(former)
+
+    # What can happen.
+
+    def receive(self, event: MeshEvent, now: float) -> list[Effect | Internal]:
+        """Take one event."""
+        if self._has_left:
+            return []
+        effects = self._take(event, now)
+        return effects if self._has_left else [*effects, *self._follow(now)]
+
+    def tick(self, now: float) -> list[Effect | Internal]:
+        """Do what is due."""
+        if self._has_left:
+            return []
+        effects: list[Effect | Internal] = []
+        if now >= self._connections.deadline:
+            effects += self._connections.tick(now)
+        if now >= self._paths.deadline:
+            effects += self._paths.tick(now)
+        if now >= self._forget_at:
+            self._forget_at = math.inf
+            self._membership.forget_former_life()
+            self._members_changed = True
+        return [*effects, *self._follow(now)]
+
+    # What people may ask.
+
+    @property
+    def name(self) -> PeerName:
+        """Our own name."""
+        return self.identity.name
+
+    @property
+    def short_id(self) -> ShortId:
+        """Our own short id; it changes if a lower-named peer has the same."""
+        return self._membership.short_id
+
+    @property
+    def mtu(self) -> int:
+        """What containers have as MTU, in bytes; 0 until known."""
+        return self._routing.mtu
+
+    @property
+    def addresses(self) -> tuple[UnderlayIp, ...]:
+        """Where we say we can be reached."""
+        return self._membership.addresses()
+
+    def peers(self) -> tuple[status.PeerView, ...]:
+        """Return every known peer, ourselves and departed ones included, by name."""
+        return status.peers(self._membership, self._routing)
+
+    def connections(self) -> tuple[status.ConnectionView, ...]:
+        """Return how each other peer is connected, by name."""
+        return status.connections(self._membership, self._connections, self._connector, self._paths, self._routing)
+
+    def routes(self) -> tuple[status.RouteView, ...]:
+        """Return the way to each peer that can be reached, by name."""
+        return status.routes(self._membership, self._paths, self._routing)
+
+    def targets(self, now: float) -> tuple[TargetView, ...]:
+        """Return what we dial by order of the user."""
+        return self._connector.view(now)
+
+    # Events.
+
+    def _take(self, event: MeshEvent, now: float) -> list[Effect | Internal]:
+        match event:
+            case Received():
+                return self._receive(event, now)
+            case Probed():
+                return [*self._paths.receive(event, now)]
+            case Announce(entries):
+                self._spread(self._replica.merge(entries), None, now)
+                return []
+            case Tell(peer, body):
+                return self._route(Routed(self.name, peer, MAX_HOPS, body))
+            case Dialed(endpoint):
+                self._connector.dialed(endpoint)
+                return [*self._connections.open(event, now)]
+            case Accepted():
+                return [*self._connections.open(event, now)]
+            case DialFailed(endpoint, reason):
+                self._connector.fail(endpoint, reason, now)
+                return []
+            case Closed(id_, reason):
+                connection = self._connections.get(id_)
+                return [*self._connections.end(connection, Step.STREAM_CLOSED, reason)] if connection else []
+            case UnderlayChanged():
+                return self._use_underlay(event, now)
+            case ConnectRequested(targets, replace):
+                if replace:
+                    self._connector.forget(target for target in self._connector.targets if target not in targets)
+                self._connector.add(targets, now)
+                return [self._memory.keep_targets(self._connector.targets)]
+            case ForgetRequested(targets):
+                self._connector.forget(targets)
+                return [self._memory.keep_targets(self._connector.targets)]
+            case LeaveRequested():
+                return self._leave(now)
+            case _:
+                assert_never(event)
+
+    def _use_underlay(self, event: UnderlayChanged, now: float) -> list[Effect | Internal]:
+        if not self._underlay_mtu:
+            self._settle_at = now + SETTLE
+        self._underlay_mtu = event.mtu or self._underlay_mtu
+        self._membership.use_underlay(event.addresses)
+        self._paths.use_underlay(event.addresses, self._underlay_mtu, now)
+        self._connector.urge_all(now)
+        self._members_changed = True
+        return []
+
+    def _leave(self, now: float) -> list[Effect | Internal]:
+        self._membership.left = True
+        self._write_record(now)
+        effects: list[Effect | Internal] = [*self._spreader.tick(tuple(self._linked.values()), now, at_once=True)]
+        effects += self._connections.leave("left the mesh")
+        self._memory.forget_paths(now)
+        self._has_left = True
+        self.deadline = math.inf
+        return [*effects, *self._memory.tick(now, at_once=True)]
+
+    # Messages.
+
+    def _hello(self, seen_as: str) -> Hello:
+        return Hello(
+            protocol=PROTOCOL_VERSION,
+            name=self.name,
+            incarnation=self._membership.author.incarnation,
+            nickname=self.identity.nickname,
+            port=self._membership.port,
+            seen_as=seen_as,
+            instance=self._instance,
+        )
+
+    def _receive(self, event: Received, now: float) -> list[Effect | Internal]:
+        connection = self._connections.get(event.connection)
+        if connection is None:
+            return []
+        try:
+            return self._take_message(connection, event.message, now)
+        except ProtocolError as error:
+            whom = connection.peer or connection.address
+            return [Notice("warning", f"{whom}: {error}"), *self._connections.refuse(connection, str(error))]
+
+    def _take_message(self, connection: Connection, message: Message, now: float) -> list[Effect | Internal]:
+        match message:
+            case Hello():
+                return self._greet(connection, message, now)
+            case Goodbye(reason):
+                return [*self._connections.end(connection, Step.GOODBYE, f"the peer says: {reason}")]
+            case _:
+                connection.move(Step.MESSAGE)
+                connection.heard_at = now
+        match message:
+            case Heartbeat():
+                return []
+            case Gossip(entries):
+                return self._learn(entries, connection.id, now)
+            case Digest() | Versions() | Want():
+                self._heard_back = self._heard_back or not isinstance(message, Want)
+                return [*self._spreader.answer(message, connection.id)]
+            case Routed():
+                return self._route(message)
+            case _:
+                assert_never(message)
+
+    def _greet(self, connection: Connection, hello: Hello, now: float) -> list[Effect | Internal]:
+        effects = self._connections.greet(connection, hello, now)
+        if hello.name == self.name and hello.instance != self._instance:
+            problem = "has our own name"
+        elif hello.protocol != PROTOCOL_VERSION:
+            problem = f"speaks protocol {hello.protocol}, we speak {PROTOCOL_VERSION}"
+        else:
+            problem = ""
+        if connection.endpoint and problem:
+            self._connector.fail(connection.endpoint, problem, now)
+        elif connection.endpoint:
+            self._connector.leads_to(connection.endpoint, hello.name, now)
+        if not problem and hello.name != self.name:
+            self._paths.hurry(hello.name, now)
+            self._membership.use_seen_as(UnderlayIp(hello.seen_as))
+            self._members_changed = self._members_changed or self._membership.addresses() != self._written_addresses()
+        return [*effects]
+
+    def _route(self, message: Routed) -> list[Effect | Internal]:
+        """Take a message that is for us, or pass it on; it is lost if there is no way or it went astray."""
+        if message.destination == self.name:
+            return [Heard(message.source, message.body)]
+        connection = self._connections.to(message.destination)
+        if connection is None:
+            nearer = next_hop(self._routing.control, self.name, message.destination)
+            connection = self._connections.to(nearer) if nearer else None
+        if connection is None or message.hops_left == 0:
+            return []
+        passed_on = Routed(message.source, message.destination, message.hops_left - 1, message.body)
+        return [Send(connection.id, passed_on)]
+
+    # Entries.
+
+    def _learn(self, entries: Iterable[Entry], source: ConnectionId, now: float) -> list[Effect | Internal]:
+        others: list[Entry] = []
+        for entry in entries:
+            if not self._membership.is_ours(entry):
+                others.append(entry)
+            elif self._replica.supersedes(entry):
+                self._usurped = max(self._usurped, entry.version)
+        before = {entry.key: self._replica.get(entry.key) for entry in others}
+        news = self._replica.merge(others)
+        self._spread(news, source, now)
+        self._spreader.note(others, source)
+        effects: list[Effect | Internal] = []
+        for entry in news:
+            effects += self._heed(entry, before[entry.key], now)
+        rest = tuple(entry for entry in news if not isinstance(entry.value, PeerRecord | Reach))
+        return [*effects, Learned(rest)] if rest else effects
+
+    def _spread(self, news: tuple[Entry, ...], source: ConnectionId | None, now: float) -> None:
+        if news:
+            self._spreader.spread(news, source, now)
+            self._memory.keep_entries((entry for entry in news if isinstance(entry.value, PeerRecord | Reach)), now)
+            if any(isinstance(entry.value, PeerRecord | Reach) for entry in news):
+                self._routing.touch(now)
+
+    def _heed(self, entry: Entry, before: Entry | None, now: float) -> list[Effect]:
+        """See what news means for whom to dial and what to probe, and what to say about it."""
+        value, old = entry.value, before.value if before else None
+        if isinstance(value, PeerRecord):
+            self._members_changed = True
+            was = old if isinstance(old, PeerRecord) else None
+            if was is None or was.incarnation != value.incarnation or was.addresses != value.addresses:
+                self._connector.urge(value.name, now)
+                self._paths.hurry(value.name, now)
+            if value.left:
+                return [] if was is None or was.left else [Notice("info", f"{_called(value)} has left")]
+            if was is None or was.left:
+                return [Notice("info", f"{_called(value)} has joined")]
+        elif isinstance(value, Reach):
+            former = old if isinstance(old, Reach) else None
+            for peer, short_id in self._ids.items():
+                if holds(value.control, short_id) and not (former and holds(former.control, short_id)):
+                    if not self._is_connected(peer):
+                        self._connector.urge(peer, now)
+                    self._paths.hurry(peer, now)
+        return []
+
+    def _write(self, entry: Entry, now: float) -> None:
+        self._spread(self._replica.merge((entry,)), None, now)
+
+    def _write_record(self, now: float) -> None:
+        entry = self._membership.write_record()
+        if entry:
+            self._write(entry, now)
+
+    def _written_addresses(self) -> tuple[UnderlayIp, ...]:
+        record = self._membership.record(self.name)
+        return record.addresses if record else ()
+
+    # What follows from it all.
+
+    def _begin(self, former: FormerLife) -> list[Effect | Internal]:
+        """Return what is to be done at the very first."""
+        effects: list[Effect | Internal] = [self._memory.keep_incarnation(self.identity.incarnation)]
+        if self._connector.targets != former.targets:
+            effects.append(self._memory.keep_targets(self._connector.targets))
+        if former.damaged:
+            effects.append(Notice("warning", f"saved state left out, as it is damaged: {', '.join(former.damaged)}"))
+        return effects
+
+    def _follow(self, now: float) -> list[Effect | Internal]:
+        """Bring everything derived in line with what is known; saves come first, so that disk is never behind."""
+        effects, self._first = self._first, []
+        for endpoint, reason in self._connections.take_failed():
+            self._connector.fail(endpoint, reason, now)
+        effects += self._follow_connections(now)
+        if self._underlay_mtu:
+            effects += self._refute(now)
+            effects += self._follow_members(now)
+            self._follow_reach(now)
+            effects += self._follow_routing(now)
+            effects += self._connector.tick(now)
+        if now >= self._spreader.deadline:
+            effects += self._spreader.tick(tuple(self._linked.values()), now)
+        saves = self._memory.tick(now)
+        self._schedule()
+        return [*saves, *effects]
+
+    def _follow_connections(self, now: float) -> list[Effect]:
+        """Greet new neighbors with a comparison, dial lost ones again; note changed paths."""
+        seen, self._seen = self._seen, (self._connections.generation, self._paths.generation)
+        if seen == self._seen:
+            return []
+        self._reach_changed = True
+        self._routing.touch(now)
+        if seen[1] != self._seen[1]:
+            self._memory.keep_paths(self._paths.working(), now)
+        before, self._linked = self._linked, {peer: one.id for peer, one in self._connections.current().items()}
+        effects: list[Effect] = []
+        for peer, connection in self._linked.items():
+            if before.get(peer) != connection and self.name < peer:
+                effects += self._spreader.compare(connection)
+        for peer in before:
+            if peer not in self._linked:
+                self._connector.lost(peer, now)
+        return effects
+
+    def _follow_members(self, now: float) -> list[Effect]:
+        """Write our record, and watch and dial who is in the others."""
+        if not self._members_changed:
+            return []
+        self._members_changed = False
+        self._write_record(now)
+        self._ids = short_ids(self._membership.all())
+        records = self._membership.present()
+        self._connector.know(records, now)
+        self._reach_changed = True
+        self._routing.touch(now)
+        return self._paths.know(records, now)
+
+    def _follow_reach(self, now: float) -> None:
+        if not self._reach_changed and now < self._reach.deadline:
+            return
+        self._reach_changed = False
+        working = self._paths.working()
+        entry = self._reach.write(
+            pack(self._ids[peer] for peer in working if peer in self._ids),
+            pack(self._ids[peer] for peer in self._linked if peer in self._ids),
+            min((path.mtu for path in working.values()), default=0),
+            now,
+        )
+        if entry:
+            self._write(entry, now)
+
+    def _follow_routing(self, now: float) -> list[Effect | Internal]:
+        """Recompute the tables when it is time; after a restart, publish none before we know better than the kernel."""
+        if not self._is_settled and (now >= self._settle_at or (self._heard_back and self._paths.is_confirmed())):
+            self._is_settled = True
+            self._routing.touch(now)
+        if now < self._routing.deadline:
+            return []
+        here = Here(self._paths.working(), tuple(self._linked), self._underlay_mtu)
+        return self._routing.follow(here, now, may_publish=self._is_settled)
+
+    def _refute(self, now: float) -> list[Effect]:
+        """Take an incarnation above what others wrote under our name; ever more slowly, should they do the same."""
+        if not self._usurped or now < self._refute_at:
+            return []
+        if now - self._refute_at > REFUTE_LIMIT:
+            self._refute_pause = REFUTE_FIRST
+        is_known = self._membership.author.outdo(self._usurped)
+        self._usurped = 0
+        self._refute_at = now + self._refute_pause
+        is_first, self._refute_pause = self._refute_pause == REFUTE_FIRST, min(2 * self._refute_pause, REFUTE_LIMIT)
+        if not is_known:
+            return [Notice("error", f"the mesh knows {self.name} with the last possible incarnation: take a new name")]
+        self._members_changed = self._reach_changed = True
+        text = f"others knew a later life of ours: our incarnation is {self._membership.author.incarnation} now"
+        saved = self._memory.keep_incarnation(self._membership.author.incarnation)
+        return [saved, Notice("warning", text)] if is_first else [saved]
+
+    def _is_connected(self, peer: PeerName) -> bool:
+        return self._connections.to(peer) is not None
+
+    def _schedule(self) -> None:
+        self.deadline = min(
+            self._connections.deadline,
+            self._paths.deadline,
+            self._spreader.deadline,
+            self._memory.deadline,
+            self._forget_at,
+        )
+        if self._underlay_mtu:
+            self.deadline = min(
+                self.deadline,
+                self._connector.deadline,
+                self._reach.deadline,
+                self._routing.deadline,
+                math.inf if self._is_settled else self._settle_at,
+                self._refute_at if self._usurped else math.inf,
+            )
+
+
+def _called(record: PeerRecord) -> str:
+    return f"{record.nickname} ({record.name})" if record.nickname else record.name
