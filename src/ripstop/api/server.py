@@ -39,7 +39,9 @@ def _endpoint(call: Call, handler: Handler) -> Callable[[web.Request], Awaitable
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Callable[[web.Request], Awaitable[web.Response]]) -> web.Response:
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except RequestError as error:

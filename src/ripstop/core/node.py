@@ -14,8 +14,10 @@ from ripstop.core.events import (
     Event,
     ReleaseRequested,
 )
-from ripstop.core.ipam.allocator import Allocator, Init
-from ripstop.core.mesh.mesh import Identity, Mesh, Settings
+from ripstop.core.ipam.allocator import Allocator
+from ripstop.core.ipam.paxos import Init
+from ripstop.core.mesh.membership import Identity
+from ripstop.core.mesh.mesh import Mesh, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Node:
                 case Heard(peer, body):
                     yield from self._route(self.allocator.hear(peer, body, now), now)
                 case ReachabilityChanged(peers):
+                    self.allocator.set_nicknames({peer.name: peer.nickname for peer in self.mesh.peers()})
                     yield from self._route(self.allocator.set_reachable(peers, now), now)
                 case _:
                     yield item

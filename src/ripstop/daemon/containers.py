@@ -201,7 +201,8 @@ class Containers:
             record = ExposeRecord(addresses, request.masquerade)
             try:
                 self._store.put([(_EXPOSE_KEY, msgspec.msgpack.encode(record))])
-                await self._kernel.run(lambda: self._host.hide(()) if not record.masquerade else None)
+                if not record.masquerade:
+                    await self._kernel.run(lambda: self._host.hide(()))
                 await self._kernel.run(lambda: self._host.expose(addresses, self._config.universe, record.masquerade))
             except RipstopError as error:
                 await self._hide(addresses)

@@ -51,6 +51,11 @@ class Driver:
         finally:
             del self._waiting[request]
 
+    async def done(self, event: Event) -> None:
+        """Post an event and return when it has been worked off."""
+        self.post(event)
+        await self._inbox.join()
+
     async def run(self) -> None:
         """Run until cancelled.  A bug in the core ends the daemon: the kernel keeps forwarding."""
         clock = asyncio.get_running_loop().time
@@ -64,6 +69,7 @@ class Driver:
                 except TimeoutError:
                     continue
                 effects = self.node.receive(event, clock())
+                self._inbox.task_done()
             self._perform(effects)
 
     def _perform(self, effects: list[Effect]) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ripstop.core.address import Range
 from ripstop.core.errors import KernelError, NotFoundError, RequestError, RipstopError, StartError
@@ -10,8 +11,8 @@ from ripstop.core.names import PeerName, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord
-from ripstop.kernel import bpffs, netns, nft
-from ripstop.kernel.datapath import Datapath, detach_all
+from ripstop.kernel import bpf_tc, bpffs, netns, nft
+from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
 
 MIN_KERNEL = (5, 15)
@@ -32,6 +33,7 @@ class Host:
     """Owns the devices named `ripstop*`, the container ports and everything in eBPF."""
 
     datapath: Datapath
+    pins: Path
 
     def __init__(self, name: PeerName, vxlan_port: int, advertise: tuple[str, ...], universe: Range) -> None:
         """Look at the machine; change nothing yet.
@@ -55,12 +57,14 @@ class Host:
             StartError: the kernel refuses, and why; what was not there before is gone again.
         """
         fresh = bpffs.existing_pin_directory() is None
-        pins = bpffs.pin_directory()
+        self.pins = bpffs.pin_directory()
         try:
-            self.datapath = Datapath.open(pins, self._vxlan_port)
+            self.datapath = Datapath.open(self.pins, self._vxlan_port)
             self.datapath.attach_companion(self._links.ensure_companion(self._vxlan_port))
             mac = f"02:{':'.join(re.findall('..', self._name)[:5])}"
-            self.datapath.add_port(self._links.ensure_host_port(mac, self._start_mtu()), host=True)
+            self._host_port = self._links.ensure_host_port(mac, self._start_mtu())
+            if self._host_port not in self.datapath.ports():  # an adopted one goes on as it is
+                self.datapath.add_port(self._host_port, host=True, flood=False)
         except RipstopError as error:
             if fresh:
                 remove_everything(self._links)
@@ -76,9 +80,8 @@ class Host:
         for name in sorted(living.keys() - known):
             self._links.delete(name)
         wanted = {living[name] for name in known & living.keys()}
-        host_port = self._links.index(HOST_PORT)
         for ifindex in self.datapath.ports():
-            if ifindex not in wanted and ifindex != host_port:
+            if ifindex not in wanted and ifindex != self._host_port:
                 self.datapath.remove_port(ifindex)
         for name in sorted(known & living.keys()):
             self.datapath.add_port(living[name])
@@ -163,12 +166,14 @@ class Host:
         """Give the host these overlay addresses."""
         for address in addresses:
             self._links.add_host_address(address)
+        self.datapath.add_port(self._host_port, host=True, flood=bool(addresses))
         if masquerade:
             nft.masquerade(str(universe), HOST_INTERFACE)
             _forward_ipv4()
 
     def hide(self, addresses: tuple[str, ...]) -> None:
         """Take these overlay addresses from the host, and the masquerading with them."""
+        self.datapath.add_port(self._host_port, host=True, flood=False)  # without an address it wants no copies
         for address in addresses:
             self._links.remove_host_address(address)
         nft.clear()
@@ -199,7 +204,9 @@ def remove_everything(links: Links) -> list[str]:
             removed.append(f"device {name}")
     pins = bpffs.existing_pin_directory()
     if pins is not None:
-        detach_all(tuple(link.ifindex for link in links.underlay()))
+        for ifindex in links.indexes():
+            bpf_tc.detach_ingress(ifindex)
+            links.remove_idle_clsact(ifindex)
         bpffs.remove(pins)
         removed.append(f"pins {pins}")
     if nft.clear():

@@ -17,7 +17,9 @@ from ripstop.api import server
 from ripstop.core.errors import RipstopError, StartError
 from ripstop.core.events import LeaveRequested
 from ripstop.core.ipam.allocator import parse_init
-from ripstop.core.mesh.mesh import Identity, Settings
+from ripstop.core.mesh.membership import Identity
+from ripstop.core.mesh.mesh import Settings
+from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
 from ripstop.daemon.config import Config
@@ -76,12 +78,13 @@ class _Daemon:
             name, incarnation = identity.load(store, config.name)
             identity.check_range(store, str(config.universe))
             nickname = config.nickname or socket.gethostname()
-            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, config.advertise, config.universe))
+            advertise = tuple(UnderlayIp(address) for address in config.advertise)
+            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, advertise, config.universe))
             settings = Settings(
                 port=config.port,
                 targets=config.targets,
                 no_discovery=config.no_discovery,
-                advertise=config.advertise,
+                advertise=advertise,
                 mtu=config.mtu,
             )
             init = parse_init(config.init, len(config.targets))

@@ -31,6 +31,7 @@ _NOT_UNDERLAY = re.compile(
     r"lo|docker\d|br-[0-9a-f]{12}|virbr\d+|lxcbr\d|lxdbr\d|cni\d|podman\d|cbr0|flannel\.\d+|ripstop.*"
 )
 _ARPHRD_ETHER = 1
+_TC_INGRESS, _TC_EGRESS = 0xFFFFFFF2, 0xFFFFFFF3  # parents of clsact's filters (TC_H_CLSACT, linux/pkt_sched.h)
 _TX_QUEUE = 1000  # packets; what a hardware NIC gets
 
 
@@ -178,6 +179,16 @@ class Links:
             for link in self._route.get_links()
             if _CONTAINER_PORT.fullmatch(link.get("ifname"))
         }
+
+    def indexes(self) -> tuple[int, ...]:
+        """Return the ifindex of every device there is."""
+        return tuple(int(link["index"]) for link in self._route.get_links())
+
+    def remove_idle_clsact(self, ifindex: int) -> None:
+        """Remove a device's clsact qdisc unless somebody has filters in it; none there is fine."""
+        with contextlib.suppress(NetlinkError):
+            if not any(self._route.get_filters(ifindex, parent=parent) for parent in (_TC_INGRESS, _TC_EGRESS)):
+                self._route.tc("del", "clsact", ifindex)
 
     def underlay(self) -> tuple[UnderlayLink, ...]:
         """Return the devices that are up and have IPv4 addresses of their own, those of the default route first."""

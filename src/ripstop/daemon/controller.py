@@ -1,0 +1,195 @@
+"""Answers every call of the API: asks the part that knows, renders what it says."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from ripstop import __version__
+from ripstop.api import types
+from ripstop.api.server import Handler
+from ripstop.core.errors import RequestError
+from ripstop.core.events import ConnectRequested, ForgetRequested
+from ripstop.core.mesh.messages import PROTOCOL_VERSION
+from ripstop.core.node import Node
+from ripstop.daemon import views
+from ripstop.daemon.config import Config, parse_target
+from ripstop.daemon.containers import Containers
+from ripstop.daemon.driver import Driver
+from ripstop.daemon.host import Host
+from ripstop.daemon.logs import Recent
+from ripstop.daemon.ports import PortRecord
+from ripstop.daemon.reconciler import Reconciler
+from ripstop.daemon.shell import Shell
+from ripstop.kernel.abi import abi_hash
+from ripstop.kernel.link import HOST_INTERFACE
+from ripstop.transport.control import ControlTransport
+
+
+class Controller:
+    """One method per call of `api/routes.py`, of the same name."""
+
+    def __init__(
+        self, config: Config, node: Node, driver: Driver, containers: Containers, reconciler: Reconciler,
+        shell: Shell, control: ControlTransport, host: Host, recent: Recent, go_down: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._config, self._node, self._driver, self._containers = config, node, driver, containers
+        self._reconciler, self._shell, self._control, self._host = reconciler, shell, control, host
+        self._recent, self._go_down = recent, go_down
+        self._started = time.monotonic()
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handler of each call."""
+        return {
+            "version": self.version, "status": self.status, "peers": self.peers, "connections": self.connections,
+            "routes": self.routes, "targets": self.targets, "ipam": self.ipam, "ports": self.ports,
+            "report": self.report, "attach": self.attach, "detach": self.detach, "expose": self.expose,
+            "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
+        }  # fmt: skip
+
+    async def version(self, _request: None) -> types.Version:
+        """Answer `version`."""
+        return types.Version(__version__, PROTOCOL_VERSION, abi_hash())
+
+    async def status(self, _request: None) -> types.Status:
+        """Answer `status`."""
+        mesh = self._node.mesh
+        peers = views.peers(mesh)
+        waiting = self._waiting(peers)
+        return types.Status(
+            version=__version__,
+            name=mesh.name,
+            nickname=next(peer.nickname for peer in peers if peer.state == "self"),
+            short_id=next(peer.short_id for peer in peers if peer.state == "self"),
+            incarnation=next(peer.incarnation for peer in peers if peer.state == "self"),
+            pid=os.getpid(),
+            uptime=time.monotonic() - self._started,
+            port=self._config.port,
+            encryption="none: all traffic between hosts is in clear",
+            range=str(self._config.universe),
+            mtu=self._containers.mtu,
+            addresses=next(peer.addresses for peer in peers if peer.state == "self"),
+            peers=len([peer for peer in peers if peer.state not in ("self", "left")]),
+            reachable=len([peer for peer in peers if peer.state in ("direct", "relayed")]),
+            connections=len([found for found in views.connections(mesh) if found.control == "established"]),
+            containers=len(self._containers.ports),
+            exposed=self._containers.exposed.addresses,
+            settled=not waiting,
+            waiting=waiting,
+            drops=tuple(types.Drop(reason, count) for reason, count in self._host.datapath.drops().items() if count),
+            problems=self._problems(),
+        )
+
+    def _waiting(self, peers: list[types.Peer]) -> tuple[str, ...]:
+        """Return what `status --wait` waits for, one line each."""
+        found = []
+        if self._reconciler.tables is None:
+            found.append("the datapath's tables are not written yet")
+        found += [
+            f"target {target.address} is not connected: {target.error or target.state}"
+            for target in views.targets(self._node.mesh)
+            if target.state != "connected"
+        ]
+        found += [
+            f"peer {peer.nickname} ({peer.name}) is not reachable" for peer in peers if peer.state == "unreachable"
+        ]
+        return tuple(found)
+
+    def _problems(self) -> tuple[str, ...]:
+        ipam = self._node.allocator.status()
+        return (
+            *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),
+            *(f"range {contested} is claimed by two peers; it is not given out" for contested in ipam.contested),
+            *ipam.foreign,
+            *(() if self._node.mesh.addresses else ("no underlay device is up: no peer can be reached",)),
+        )
+
+    async def peers(self, _request: None) -> list[types.Peer]:
+        """Answer `peers`."""
+        return views.peers(self._node.mesh)
+
+    async def connections(self, _request: None) -> list[types.Connection]:
+        """Answer `connections`."""
+        return views.connections(self._node.mesh)
+
+    async def routes(self, _request: None) -> list[types.Route]:
+        """Answer `routes`."""
+        return views.routes(self._node.mesh)
+
+    async def targets(self, _request: None) -> list[types.Target]:
+        """Answer `targets`."""
+        return views.targets(self._node.mesh)
+
+    async def ipam(self, _request: None) -> types.IpamStatus:
+        """Answer `ipam`."""
+        return views.ipam(self._node)
+
+    async def ports(self, _request: None) -> list[types.Port]:
+        """Answer `ports`."""
+        return [self._port(port) for port in self._containers.ports]
+
+    async def report(self, _request: None) -> types.Report:
+        """Answer `report`."""
+        datapath = self._host.datapath
+        counters = {
+            f"{name}_{unit}": value
+            for name, counter in datapath.counters().items()
+            for unit, value in (("packets", counter.packets), ("bytes", counter.bytes))
+        }
+        return types.Report(
+            status=await self.status(None),
+            peers=tuple(views.peers(self._node.mesh)),
+            connections=tuple(views.connections(self._node.mesh)),
+            routes=tuple(views.routes(self._node.mesh)),
+            targets=tuple(views.targets(self._node.mesh)),
+            ipam=views.ipam(self._node),
+            ports=tuple([self._port(port) for port in self._containers.ports]),
+            counters=counters,
+            control=asdict(self._control.counters),
+            fdb=tuple(views.station(entry) for entry in datapath.fdb()),
+            kernel={"release": os.uname().release, "machine": os.uname().machine, "pins": str(self._host.pins)},
+            log=tuple(self._recent.lines),
+        )
+
+    async def attach(self, request: types.AttachRequest) -> types.Port:
+        """Answer `attach`."""
+        return self._port(await self._containers.attach(request))
+
+    async def detach(self, request: types.DetachRequest) -> types.Detached:
+        """Answer `detach`."""
+        return types.Detached(tuple([self._port(port) for port in await self._containers.detach(request)]))
+
+    async def expose(self, request: types.ExposeRequest) -> types.Exposed:
+        """Answer `expose`."""
+        return types.Exposed(HOST_INTERFACE, (await self._containers.expose(request)).addresses)
+
+    async def hide(self, _request: None) -> types.Exposed:
+        """Answer `hide`."""
+        return types.Exposed(HOST_INTERFACE, await self._containers.hide())
+
+    async def connect(self, request: types.TargetsRequest) -> list[types.Target]:
+        """Answer `connect`."""
+        targets = tuple(parse_target(text, self._config.port) for text in request.targets)
+        if not targets and not request.replace:
+            raise RequestError("connect to whom? give at least one ADDRESS[:PORT]")
+        await self._driver.done(ConnectRequested(targets, request.replace))
+        return views.targets(self._node.mesh)
+
+    async def forget(self, request: types.TargetsRequest) -> list[types.Target]:
+        """Answer `forget`."""
+        targets = tuple(parse_target(text, self._config.port) for text in request.targets)
+        known = [target.address for target in views.targets(self._node.mesh)]
+        for target in targets:
+            if str(target) not in known:
+                raise RequestError(f"{target} is no target; `ripstop status targets` lists them")
+        await self._driver.done(ForgetRequested(targets))
+        return views.targets(self._node.mesh)
+
+    async def down(self, _request: None) -> None:
+        """Answer `down`: the answer leaves, then everything goes."""
+        self._go_down()
+
+    def _port(self, port: PortRecord) -> types.Port:
+        return types.Port(
+            port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu
+        )
