@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Structs and numbers shared with user space; kernel/abi.py mirrors them and a test compares the two. */
+#ifndef RIPSTOP_ABI_H
+#define RIPSTOP_ABI_H
+
+#include <linux/types.h>
+
+#define MAX_FDB      65536 /* MAC addresses */
+#define MAX_DEVICES  1024  /* ports, underlay NICs and the companion together */
+#define MAX_PEERS    4096
+#define MAX_VTEPS    16384 /* outer addresses of all peers */
+#define MAX_CHILDREN 64    /* of one peer in one tree */
+#define UPCALL_BYTES (1 << 18)
+#define UPCALL_FRAME 256 /* bytes of a frame that an upcall carries */
+
+/* The daemon's own frames: locally administered, so no container has it by default. */
+#define PROBE_MAC { 0x02, 0x72, 0x69, 0x70, 0x50, 0x42 }
+
+struct config {
+	__u64 max_age;   /* ns after which a MAC that was not seen is forgotten */
+	__u32 companion; /* ifindex of the VXLAN device; 0 = none */
+	__u32 host_port; /* ifindex of the port to the host's own stack; 0 = none */
+	__u32 devices;   /* slots of `devices` that may be in use */
+	__be16 port;     /* UDP port of VXLAN */
+	__u16 own;       /* our short id; 0 = none yet */
+};
+
+enum device_flags {
+	DEVICE_PORT = 1,      /* a container's, or with DEVICE_HOST the host's own */
+	DEVICE_HOST = 2,      /* its other end is in our namespace: redirect_peer is illegal */
+	DEVICE_UNDERLAY = 4,  /* a NIC of the host */
+	DEVICE_COMPANION = 8, /* the VXLAN device */
+	DEVICE_FLOOD = 16,    /* a port that gets copies of floods */
+};
+
+struct device {
+	__u32 ifindex; /* 0 = free slot */
+	__u32 flags;   /* enum device_flags */
+};
+
+struct fdb_value {
+	__u64 seen;    /* ns, CLOCK_MONOTONIC; at most a second stale */
+	__u32 ifindex; /* local port, or 0 */
+	__u16 peer;    /* remote peer, or 0; exactly one of the two is set */
+	__u16 unused;
+};
+
+enum hop_flags {
+	HOP_FAST = 1, /* the fast path may be used; without it all goes through the companion */
+};
+
+struct hop {
+	__be32 remote; /* outer destination */
+	__be32 local;  /* outer source */
+	__u16 peer;    /* whose address `remote` is */
+	__u16 mtu;     /* bytes, the largest IP packet inside */
+	__u32 flags;   /* enum hop_flags */
+};
+
+struct tree {
+	__u16 parent; /* the peer whose copies we take; 0 where we are the source */
+	__u16 count;  /* children in use */
+	__u32 unused;
+	struct hop children[MAX_CHILDREN];
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* Frames that crossed the underlay; a GSO frame counts once. */
+enum counter_class {
+	COUNT_SENT_FAST,
+	COUNT_SENT_COMPANION,
+	COUNT_RECEIVED_FAST,
+	COUNT_RECEIVED_COMPANION,
+	COUNT_RELAYED_FAST,
+	COUNT_RELAYED_COMPANION,
+	COUNT_FLOOD_COPIES, /* sent or relayed ones that were copies along a tree */
+	COUNT_DELIVERED,    /* to local ports */
+	COUNT_CLASSES,
+};
+
+/* Why a frame went no further.  Numbers are never used twice; names are what `status` shows. */
+enum drop_reason {
+	DROP_SHORT_FRAME,    /* no whole Ethernet header */
+	DROP_BAD_SOURCE,     /* source MAC is a group address or zero */
+	DROP_RESERVED_MAC,   /* 01:80:c2:00:00:0x never passes a switch */
+	DROP_FORGED_PROBE,   /* only the host port may send to PROBE_MAC */
+	DROP_HAIRPIN,        /* destination is behind the port it came from */
+	DROP_NO_ROUTE,       /* no way to the destination peer */
+	DROP_NO_RECEIVER,    /* a flood with nobody to take it */
+	DROP_TOO_BIG,        /* larger than the path's MTU */
+	DROP_STRANGER,       /* outer source is no peer's address */
+	DROP_BAD_HEADER,     /* not the VXLAN header that peers write */
+	DROP_LOOP,           /* our own frame came back */
+	DROP_WRONG_PARENT,   /* a flood from another peer than its tree says */
+	DROP_TTL,            /* relayed too often */
+	DROP_MISDIRECTED,    /* sent to us, but its MAC lives on another peer */
+	DROP_NO_UNDERLAY,    /* the host's own routing has no way to the next hop */
+	DROP_NO_COMPANION,   /* needs the VXLAN device, which is missing */
+	DROP_ENCAPSULATE,    /* the kernel refused to make room for the outer header */
+	DROP_STRIP,          /* the kernel refused to take the outer header off */
+	DROP_COPY,           /* a copy for one receiver could not be made */
+	DROP_UPCALL,         /* the daemon does not keep up with probes */
+	DROP_REASONS,
+};
+
+struct upcall {
+	__be32 remote; /* outer source */
+	__be32 local;  /* outer destination; 0 where the kernel does not tell */
+	__u32 length;  /* bytes of `frame` in use */
+	__u32 unused;
+	__u8 frame[UPCALL_FRAME];
+};
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Copies along a tree.  Two passes: the first finds each child's way, and copies through the companion where there is
+ * no fast one; the second wraps the frame once and turns its outer header from child to child. */
+#ifndef RIPSTOP_FLOOD_H
+#define RIPSTOP_FLOOD_H
+
+#include "local.h"
+#include "send.h"
+
+/* From the first pass to the second, on one CPU.  Programs do not interrupt each other: all run with softirqs off. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_CHILDREN);
+	__type(key, __u32);
+	__type(value, struct way);
+} ways SEC(".maps");
+
+/* Counts of one flood.  In a map and not on the stack, because the verifier follows stack values through every turn of
+ * a loop, and does not come to an end. */
+struct tally {
+	__u32 ready; /* ways found, not yet taken */
+	__u32 slow;  /* children without */
+	__u32 last;  /* ifindex to which the packet itself is now turned; 0 = nowhere */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tally);
+} tallies SEC(".maps");
+
+struct flood {
+	struct __sk_buff *skb;
+	const struct config *cfg;
+	const struct tree *tree;
+	const struct frame *frame;
+	struct label label;
+	struct tally *tally;
+	bool companion; /* copy through the companion in the first pass */
+	bool keep;	/* copy to the last child too: the packet itself has further to go */
+	struct outer outer;
+};
+
+static __always_inline struct tally *new_tally(void)
+{
+	__u32 zero = 0;
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &zero);
+
+	if (tally)
+		*tally = (struct tally){};
+	return tally;
+}
+
+static __always_inline void copy_companion(const struct flood *flood, __be32 remote, __be32 local)
+{
+	const struct label *label = &flood->label;
+	struct __sk_buff *skb = flood->skb;
+
+	if (!flood->cfg->companion) {
+		count_drop(DROP_NO_COMPANION);
+		return;
+	}
+	count_out(skb, label->relayed, false);
+	count(skb, COUNT_FLOOD_COPIES);
+	if (address(skb, remote, local, label->vni, label->destination, label->ttl) ||
+	    bpf_clone_redirect(skb, flood->cfg->companion, 0) < 0)
+		count_drop(DROP_COPY);
+}
+
+static long find_way(void *map, const __u32 *index, struct way *way, struct flood *flood)
+{
+	const struct tree *tree = flood->tree;
+	const struct hop *child;
+	__u32 i = *index;
+
+	if (!tree || i >= tree->count || i >= MAX_CHILDREN)
+		return 1;
+	child = &tree->children[i];
+	switch (resolve_hop(flood->skb, flood->cfg, child, flood->frame, way)) {
+	case REACH_READY:
+		flood->tally->ready += 1;
+		return 0;
+	case REACH_TOO_BIG:
+		count_drop(DROP_TOO_BIG);
+		break;
+	default:
+		flood->tally->slow += 1;
+		if (flood->companion)
+			copy_companion(flood, child->remote, child->local);
+	}
+	way->ifindex = 0;
+	return 0;
+}
+
+static long take_way(void *map, const __u32 *index, const struct way *way, struct flood *flood)
+{
+	struct __sk_buff *skb = flood->skb;
+
+	if (!flood->tally->ready)
+		return 1;
+	if (!way->ifindex)
+		return 0;
+	flood->tally->ready -= 1;
+	aim(&flood->outer, way);
+	count_out(skb, flood->label.relayed, true);
+	count(skb, COUNT_FLOOD_COPIES);
+	if (bpf_skb_store_bytes(skb, 0, &flood->outer.eth, AIMED, 0))
+		count_drop(DROP_ENCAPSULATE);
+	else if (!flood->tally->ready && !flood->keep)
+		flood->tally->last = way->ifindex;
+	else if (bpf_clone_redirect(skb, way->ifindex, 0) < 0)
+		count_drop(DROP_COPY);
+	return 0;
+}
+
+static long take_companion(void *map, const __u32 *index, const struct way *way, struct flood *flood)
+{
+	if (!flood->tally->ready)
+		return 1;
+	if (!way->ifindex)
+		return 0;
+	flood->tally->ready -= 1;
+	copy_companion(flood, way->remote, way->local);
+	return 0;
+}
+
+/* Send the packet itself to the ways found: wrap once, then one copy each, the last without copying. */
+static __always_inline int flood_ways(struct flood *flood)
+{
+	struct __sk_buff *skb = flood->skb;
+	const struct label *label = &flood->label;
+
+	if (wrap(skb, &flood->outer, flood->cfg->port, label->vni, label->destination, label->ttl)) {
+		bpf_for_each_map_elem(&ways, take_companion, flood, 0);
+		return TC_ACT_SHOT; /* all have their copies */
+	}
+	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer.udp, OUTER_SIZE - AIMED, 0))
+		return drop(DROP_ENCAPSULATE);
+	bpf_for_each_map_elem(&ways, take_way, flood, 0);
+	return flood->tally->last ? bpf_redirect(flood->tally->last, 0) : TC_ACT_SHOT;
+}
+
+/*
+ * Flood a frame that has no outer header: to the local ports but `except`, and along `tree` (which may be NULL).
+ */
+static __always_inline int flood_frame(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+				       const struct tree *tree, const struct label *label, __u32 except)
+{
+	struct flood flood = {
+		.skb = skb,
+		.cfg = cfg,
+		.tree = tree,
+		.frame = frame,
+		.label = *label,
+		.tally = new_tally(),
+		.companion = true,
+	};
+	__u32 last;
+
+	if (!flood.tally)
+		return drop(DROP_COPY);
+
+	if (tree && tree->count)
+		bpf_for_each_map_elem(&ways, find_way, &flood, 0);
+	last = copy_to_ports(skb, cfg, except);
+	if (!flood.tally->ready) {
+		if (last)
+			return deliver(skb, cfg, last, packet_type(frame), false);
+		return flood.tally->slow ? TC_ACT_SHOT : drop(DROP_NO_RECEIVER);
+	}
+	if (last)
+		deliver_copy(skb, last);
+	return flood_ways(&flood);
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Handing frames to this host's own ports. */
+#ifndef RIPSTOP_LOCAL_H
+#define RIPSTOP_LOCAL_H
+
+#include <linux/if_packet.h>
+#include "frame.h"
+
+/*
+ * Hand the packet to one port.
+ *
+ * bpf_redirect_peer spares a container the trip over its veth pair, but nothing then reads the packet's type again: it
+ * must be said, and what only a device can tell (is an unknown unicast MAC the container's own?) must go over it.
+ */
+static __always_inline int deliver(struct __sk_buff *skb, const struct config *cfg, __u32 port, __u32 type, bool stale)
+{
+	count(skb, COUNT_DELIVERED);
+	if (port == cfg->host_port || type == PACKET_OTHERHOST || stale)
+		return bpf_redirect(port, 0);
+	if (skb->pkt_type != type)
+		bpf_skb_change_type(skb, type);
+	return bpf_redirect_peer(port, 0);
+}
+
+static __always_inline void deliver_copy(struct __sk_buff *skb, __u32 port)
+{
+	count(skb, COUNT_DELIVERED);
+	if (bpf_clone_redirect(skb, port, 0) < 0)
+		count_drop(DROP_COPY);
+}
+
+/* One walk over the ports: each gets its copy when the next is found, so that the last is known as such. */
+struct walk {
+	struct __sk_buff *skb;
+	__u32 slots;
+	__u32 except;
+	__u32 last;
+};
+
+static long visit_port(void *map, const __u32 *slot, const struct device *device, struct walk *walk)
+{
+	if (*slot >= walk->slots)
+		return 1;
+	if (!(device->flags & DEVICE_FLOOD) || device->ifindex == walk->except)
+		return 0;
+	if (walk->last)
+		deliver_copy(walk->skb, walk->last);
+	walk->last = device->ifindex;
+	return 0;
+}
+
+/* Copy the packet to all flood ports but `except` and the last; return the last one's ifindex, or 0 without any. */
+static __always_inline __u32 copy_to_ports(struct __sk_buff *skb, const struct config *cfg, __u32 except)
+{
+	struct walk walk = { .skb = skb, .slots = cfg->devices, .except = except };
+
+	bpf_for_each_map_elem(&devices, visit_port, &walk, 0);
+	return walk.last;
+}
+
+static __always_inline __u32 packet_type(const struct frame *frame)
+{
+	if (is_broadcast(frame->target))
+		return PACKET_BROADCAST;
+	return is_group(frame->target) ? PACKET_MULTICAST : PACKET_OTHERHOST;
+}
+
+/* Hand the packet to all flood ports but `except`. */
+static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+				       __u32 except, bool stale)
+{
+	__u32 last = copy_to_ports(skb, cfg, except);
+
+	return last ? deliver(skb, cfg, last, packet_type(frame), stale) : drop(DROP_NO_RECEIVER);
+}
+
+#endif
