@@ -194,7 +194,7 @@ int from_underlay(struct __sk_buff *skb)
 	if (read_frame(skb, OVERHEAD, &frame))
 		return drop(DROP_SHORT_FRAME);
 	if (is_probe(frame.target))
-		return take_probe(skb, OVERHEAD, outer.ip.saddr, outer.ip.daddr);
+		return answer_probe(skb, cfg, &frame, &outer);
 	if (!arrival.vni)
 		return drop(DROP_BAD_HEADER);
 	if (arrival.vni == cfg->own)

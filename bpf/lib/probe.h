@@ -5,7 +5,17 @@
 
 #include "send.h"
 
-#define PROBE_DESTINATION 0xffff /* whoever it reaches takes it: it is recognised before any table is asked */
+/* Where a probe says whether it is an answer: the first field of its message (wire/probe.py), as msgpack. */
+#define PROBE_HEAD 6 /* bytes of magic and length */
+#define PROBE_ACK  (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) + PROBE_HEAD + 1)
+#define ACK_FALSE  0xc2
+#define ACK_TRUE   0xc3
+
+/* The short id of the peer that a probe is meant for: the last two bytes of its source MAC. */
+static __always_inline __u16 probe_target(const struct frame *frame)
+{
+	return bpf_ntohs(frame->source >> 32 & 0xffff);
+}
 
 /*
  * Send a probe from the daemon: its inner addresses are the outer ones to use.
@@ -29,7 +39,7 @@ static __always_inline int send_probe(struct __sk_buff *skb, const struct config
 		return drop(DROP_TOO_BIG);
 	if (reach == REACH_SLOW)
 		return drop(DROP_NO_UNDERLAY);
-	if (wrap(skb, &outer, cfg->port, cfg->own, PROBE_DESTINATION, FIRST_TTL))
+	if (wrap(skb, &outer, cfg->port, cfg->own, probe_target(frame), FIRST_TTL))
 		return drop(DROP_ENCAPSULATE);
 	aim(&outer, &way);
 	if (bpf_skb_store_bytes(skb, 0, &outer.eth, OUTER_SIZE, 0))
@@ -59,6 +69,40 @@ static __always_inline int take_probe(struct __sk_buff *skb, __u32 at, __be32 re
 	}
 	bpf_ringbuf_submit(upcall, 0);
 	return TC_ACT_SHOT; /* consumed */
+}
+
+/*
+ * Return a probe that is meant for us to where it came from, whole: so the way back is tested for its size too, and a
+ * path is about datapaths, not about daemons, which may be restarting.  Answers, and what we cannot return, go to ours.
+ */
+static __always_inline int answer_probe(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+					struct outer *outer)
+{
+	__be32 remote = outer->ip.saddr, local = outer->ip.daddr;
+	__u16 from = bpf_ntohl(outer->vxlan.vni) >> 8;
+	__u8 ack;
+	struct way way;
+	enum reach reach;
+
+	if (bpf_ntohs(outer->vxlan.destination) != cfg->own || bpf_skb_load_bytes(skb, OVERHEAD + PROBE_ACK, &ack, 1) ||
+	    ack != ACK_FALSE)
+		return take_probe(skb, OVERHEAD, remote, local);
+	reach = resolve(skb, cfg, remote, local, frame->size, &way);
+	if (reach != REACH_READY && reach != REACH_NEIGHBOR)
+		return take_probe(skb, OVERHEAD, remote, local);
+	ack = ACK_TRUE;
+	outer->ip.ttl = FIRST_TTL;
+	aim(outer, &way);
+	outer->vxlan = (struct vxlan){
+		.flags = VXLAN_VNI | VXLAN_POLICY,
+		.destination = bpf_htons(from),
+		.vni = bpf_htonl((__u32)cfg->own << 8),
+	};
+	if (bpf_skb_store_bytes(skb, 0, &outer->eth, AIMED, 0) ||
+	    bpf_skb_store_bytes(skb, AIMED + sizeof(struct udphdr), &outer->vxlan, sizeof(outer->vxlan), 0) ||
+	    bpf_skb_store_bytes(skb, OVERHEAD + PROBE_ACK, &ack, 1, 0))
+		return drop(DROP_ENCAPSULATE);
+	return bpf_redirect_neigh(way.ifindex, NULL, 0, 0);
 }
 
 #endif

@@ -10,7 +10,7 @@ from ripstop.core.errors import RequestError
 from ripstop.core.events import Endpoint
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.mesh.messages import Entry, Message, Probe
-from ripstop.core.names import ConnectionId, PeerName, RequestId, UnderlayIp
+from ripstop.core.names import NO_PEER, ConnectionId, PeerName, RequestId, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 
 
@@ -43,6 +43,7 @@ class SendProbe:
 
     remote: UnderlayIp
     probe: Probe
+    target: ShortId = NO_PEER  # whose datapath may answer by itself; NO_PEER: only a daemon may
 
 
 @dataclass(frozen=True, slots=True)

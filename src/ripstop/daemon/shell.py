@@ -37,10 +37,10 @@ class Shell:
         match effect:
             case Dial() | Send() | Close():
                 self._control.perform(effect)
-            case SendProbe(remote, content):
+            case SendProbe(remote, content, target):
                 local = self._source(remote)
                 if local is not None:  # without a route to it the probe is lost, as it would be on the way
-                    self._frames.send(probe.encode(content, local, remote))
+                    self._frames.send(probe.encode(content, local, remote, target))
             case Publish(tables):
                 self._reconciler.publish(tables)
             case UseMtu(mtu):

@@ -2,7 +2,8 @@
 
 A probe is an Ethernet frame to a MAC that only the switch's programs know, with an IPv4/UDP packet inside whose
 addresses are the outer ones to use: Ethernet (14), IPv4 (20), UDP (8), magic, length, message, zeros up to the size
-under test.
+under test.  The last two bytes of the source MAC are the short id of the peer that is meant: its datapath returns the
+probe by itself, with the message's first field, `ack`, turned from msgpack's false into true (bpf/lib/probe.h).
 """
 
 import struct
@@ -13,10 +14,10 @@ import msgspec
 from ripstop.core.errors import ProtocolError
 from ripstop.core.mesh.limits import check_probe
 from ripstop.core.mesh.messages import Probe
-from ripstop.core.names import UnderlayIp
+from ripstop.core.names import NO_PEER, ShortId, UnderlayIp
 
 PROBE_MAC = bytes.fromhex("027269705042")  # locally administered; bpf/abi.h has the same
-_SOURCE_MAC = bytes.fromhex("027269705043")  # never learnt: probes end before learning
+_SOURCE_MAC = bytes.fromhex("02726970")  # and the target's short id; never learnt: probes end before learning
 _MAGIC = b"RpP1"
 _PORT = 6785  # inner UDP port, either way; for people with packet dumps, nothing listens there
 _TTL = 64
@@ -34,8 +35,10 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Probe)
 
 
-def encode(probe: Probe, local: UnderlayIp, remote: UnderlayIp) -> bytes:
+def encode(probe: Probe, local: UnderlayIp, remote: UnderlayIp, target: ShortId = NO_PEER) -> bytes:
     """Return the frame that makes the switch send `probe` from `local` to `remote`.
+
+    With a `target`, the datapath of that peer answers; without one, only its daemon does.
 
     The inner IP packet has exactly `probe.mtu` bytes, or as few as it needs for an ack.
 
@@ -54,7 +57,7 @@ def encode(probe: Probe, local: UnderlayIp, remote: UnderlayIp) -> bytes:
     bare = _IPV4.pack(0x45, 0, size, 0, _DONT_FRAGMENT, _TTL, _UDP, 0, *addresses)
     header = _IPV4.pack(0x45, 0, size, 0, _DONT_FRAGMENT, _TTL, _UDP, _checksum(bare), *addresses)
     return (
-        _ETHERNET.pack(PROBE_MAC, _SOURCE_MAC, _ETHERTYPE_IPV4)
+        _ETHERNET.pack(PROBE_MAC, _SOURCE_MAC + target.to_bytes(2, "big"), _ETHERTYPE_IPV4)
         + header
         + _UDP_HEADER.pack(_PORT, _PORT, size - _IPV4.size, 0)  # 0: no checksum (RFC 768)
         + payload

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from ripstop.core.effects import SendProbe
 from ripstop.core.events import Probed
 from ripstop.core.mesh.messages import Probe
-from ripstop.core.names import PeerName, UnderlayIp
+from ripstop.core.names import NO_PEER, PeerName, UnderlayIp
 from ripstop.core.overlay.mtu import MIN_MTU, path_mtu
 
 CHECK_INTERVAL = 0.5  # seconds between probes of a path that works, or rounds of a search
@@ -67,6 +67,7 @@ class PathMonitor:
         self.rtt: float | None = None  # smoothed, seconds
         self.is_confirmed = False  # whether the peer has answered in this life
         self.reason = ""  # why there is no path, for people
+        self.short_id = NO_PEER  # of the peer: its datapath answers what bears it, even while its daemon is dead
         self._own = own
         self._nonce = nonce
         self._candidates: tuple[UnderlayIp, ...] = ()
@@ -272,7 +273,8 @@ class PathMonitor:
     def _probe(self, remote: UnderlayIp, mtu: int, now: float) -> SendProbe:
         self._nonce += 1
         self._sent[self._nonce] = _Sent(remote, mtu, now, self._rounds)
-        return SendProbe(remote, Probe(ack=False, sender=self._own, target=self.peer, nonce=self._nonce, mtu=mtu))
+        probe = Probe(ack=False, sender=self._own, target=self.peer, nonce=self._nonce, mtu=mtu)
+        return SendProbe(remote, probe, self.short_id)
 
     def _sizes(self) -> list[int]:
         """Return the sizes worth trying, largest first, a small one last."""

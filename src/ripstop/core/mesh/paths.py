@@ -57,6 +57,7 @@ class Paths:
         self.generation += 1
         for record in records:
             monitor = before.get(record.name) or self._watch(record.name, now)
+            monitor.short_id = record.short_id
             candidates = tuple(address for address in record.addresses if address not in self._addresses)
             path = monitor.path
             monitor.use(candidates, self._underlay_mtu, now)
