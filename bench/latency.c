@@ -17,7 +17,8 @@ static const char usage[] =
 	"\n"
 	"`serve` prints \"ready\" once it can be reached and echoes until it is killed. `run` prints one JSON line:\n"
 	"round trips, lost (no answer within 1 s), seconds, and min, mean, p50, p99, p999, max in microseconds.\n"
-	"`icmp` needs no server: the far kernel answers, so no process has to be woken there (IPv4 only).\n"
+	"`icmp` needs no server: the far kernel answers, so no process has to be woken, and its time ends when the\n"
+	"answer reaches this kernel, as in ping(8): it is the network's time alone (IPv4 only).\n"
 	"\n"
 	"  --size BYTES   payload, both ways (64)\n"
 	"  --seconds S    measure for that long (2)\n"
@@ -101,6 +102,8 @@ static int open_socket(const struct config *c, int family)
 		die("socket: %s", strerror(errno));
 	if (c->protocol == TCP)
 		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+	if (c->protocol == ICMP)
+		set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS");
 	return fd;
 }
 
@@ -180,10 +183,25 @@ static uint16_t checksum(const void *data, size_t size)
 	return htons(~sum);
 }
 
-static int ping(int fd, const struct config *c, char *buffer, uint64_t number)
+/* When the kernel got the packet, on the clock that SO_TIMESTAMPNS uses. */
+static int64_t arrival(struct msghdr *header)
+{
+	for (struct cmsghdr *m = CMSG_FIRSTHDR(header); m; m = CMSG_NXTHDR(header, m))
+		if (m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_TIMESTAMPNS) {
+			struct timespec t;
+
+			memcpy(&t, CMSG_DATA(m), sizeof(t));
+			return t.tv_sec * NS_PER_S + t.tv_nsec;
+		}
+	die("the kernel gives no SO_TIMESTAMPNS");
+}
+
+/* One echo; returns its time in ns, -1 if no answer came. */
+static int64_t ping(int fd, const struct config *c, char *buffer, uint64_t number)
 {
 	struct icmphdr *icmp = (struct icmphdr *)buffer;
 	uint16_t id = getpid();
+	struct timespec t;
 
 	memset(icmp, 0, sizeof(*icmp));
 	icmp->type = ICMP_ECHO;
@@ -191,36 +209,40 @@ static int ping(int fd, const struct config *c, char *buffer, uint64_t number)
 	icmp->un.echo.sequence = number;
 	memcpy(icmp + 1, &number, sizeof(number));
 	icmp->checksum = checksum(buffer, sizeof(*icmp) + c->size);
+	clock_gettime(CLOCK_REALTIME, &t);
 	if (send(fd, buffer, sizeof(*icmp) + c->size, 0) < 0)
-		return 0;
+		return -1;
 	for (;;) {
-		static char answer[MAX_SIZE + 100];
-		ssize_t got = recv(fd, answer, sizeof(answer), 0);
-		size_t skip = (answer[0] & 15) * 4;
+		static char answer[MAX_SIZE + 100], control[128];
+		struct iovec piece = {.iov_base = answer, .iov_len = sizeof(answer)};
+		struct msghdr header = {
+			.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 
-		if (got < 0)
-			return 0;
-		icmp = (struct icmphdr *)(answer + skip);
+		if (recvmsg(fd, &header, 0) < 0)
+			return -1;
+		icmp = (struct icmphdr *)(answer + (answer[0] & 15) * 4);
 		if (icmp->type == ICMP_ECHOREPLY && icmp->un.echo.id == id && !memcmp(icmp + 1, &number, sizeof(number)))
-			return 1;
+			return arrival(&header) - (t.tv_sec * NS_PER_S + t.tv_nsec);
 	}
 }
 
-static int round_trip(int fd, const struct config *c, char *buffer, uint64_t number)
+/* One message there and back; returns its time in ns, -1 if no answer came. */
+static int64_t round_trip(int fd, const struct config *c, char *buffer, uint64_t number)
 {
+	int64_t start = now_ns();
 	uint64_t back;
 
 	if (c->protocol == ICMP)
 		return ping(fd, c, buffer, number);
 	memcpy(buffer, &number, sizeof(number));
 	if (send(fd, buffer, c->size, MSG_NOSIGNAL) != (ssize_t)c->size)
-		return 0;
+		return -1;
 	do { /* an answer that came after its second was up is not the one for this number */
 		if (!receive_exactly(fd, buffer, c->size))
-			return 0;
+			return -1;
 		memcpy(&back, buffer, sizeof(back));
 	} while (back != number);
-	return 1;
+	return now_ns() - start;
 }
 
 static int compare(const void *a, const void *b)
@@ -267,15 +289,13 @@ static void run(const struct config *c)
 		round_trip(fd, c, buffer, ++number);
 	start = now_ns();
 	stop = start + (int64_t)(c->seconds * NS_PER_S);
-	for (int64_t before = start; before < stop && count < room;) {
-		int ok = round_trip(fd, c, buffer, ++number);
-		int64_t after = now_ns();
+	while (now_ns() < stop && count < room) {
+		int64_t time = round_trip(fd, c, buffer, ++number);
 
-		if (ok)
-			times[count++] = after - before;
+		if (time >= 0)
+			times[count++] = time;
 		else
 			lost++;
-		before = after;
 	}
 	report(times, count, lost, (double)(now_ns() - start) / NS_PER_S);
 }

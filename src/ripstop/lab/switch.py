@@ -18,9 +18,12 @@ def build(plan: Plan) -> None:
     switch = plan.switch_netns
     namespaces.run(["ip", "-batch", "-"], given="".join(_link(plan, host) for host in plan.host_names))
     ports = "".join(f"link set {host} mtu {plan.mtu} master br0 up\n" for host in plan.host_names)
-    bridge = f"link add br0 mtu {plan.mtu} type bridge mcast_snooping 0 nf_call_iptables 0 nf_call_ip6tables 0\n"
-    # no IPv6 of the switch's own: its router solicitations would be heard on every host
-    quiet = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"
+    bridge = f"link add br0 mtu {plan.mtu} type bridge mcast_snooping 0\n"
+    # no netfilter of the host's kind, and no IPv6: the switch's own router solicitations would be heard on every host
+    quiet = """
+        for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done
+        for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 >"$f"; done
+    """
     namespaces.run(namespaces.entering(switch, ["sh", "-c", quiet]))
     namespaces.run(
         namespaces.entering(switch, ["ip", "-batch", "-"]),

@@ -1,0 +1,98 @@
+"""`make bench`: measure all ways in turn and say how they compare."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import facts, report, results
+from bench.measures import MEASURES, PLANS
+from bench.results import Results, Sample
+from bench.ways import KEYS, Way, opened
+from ripstop.core.errors import RipstopError
+from ripstop.lab.signals import raising
+
+MIN_ROUNDS = 5  # for a result that counts
+
+
+def main() -> int:
+    """Run the benchmark; exit 1 if it could not be run, not if a bar was missed."""
+    args = _parse()
+    try:
+        with raising():
+            done = _run(args)
+    except RipstopError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print()
+    print(report.table(done))
+    print()
+    print(report.verdicts(done))
+    if not args.dry:
+        print(f"\nwritten to {report.save(done, args.directory)}")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    add = parser.add_argument
+    add("--rounds", type=int, default=7, help="how often each way is measured, at least 5 (default: %(default)s)")
+    add("--quick", action="store_true", help="one short round, to see that it works; proves nothing")
+    add("--ways", default=",".join(KEYS), help="only these (default: %(default)s)")
+    add("--measures", default=",".join(MEASURES), help="only these (default: %(default)s)")
+    add("--directory", type=Path, default=report.DIRECTORY, help="where results go (default: bench/results)")
+    add("--dry", action="store_true", help="write no files")
+    args = parser.parse_args()
+    args.ways, args.measures = args.ways.split(","), args.measures.split(",")
+    if unknown := sorted((set(args.ways) - set(KEYS)) | (set(args.measures) - set(MEASURES))):
+        parser.error(f"unknown: {', '.join(unknown)}")
+    if args.rounds < MIN_ROUNDS and not args.quick:
+        parser.error(f"--rounds: at least {MIN_ROUNDS}, or --quick")
+    return args
+
+
+def _run(args: argparse.Namespace) -> Results:
+    machine = facts.gather()
+    start = time.monotonic()
+    samples: dict[str, list[Sample]] = {measure: [] for measure in args.measures}
+    with opened([key for key in KEYS if key in args.ways], lambda line: print(line, file=sys.stderr)) as ways:
+        for number in range(1 if args.quick else args.rounds):
+            for measure in args.measures:
+                samples[measure] += _sample(measure, ways, number, quick=args.quick)
+                print(
+                    f"{time.monotonic() - start:4.0f} s  round {number + 1}  {measure}: {_latest(samples[measure])}",
+                    flush=True,
+                )
+    by_way: dict[str, dict[str, float]] = {way.key: {} for way in ways}
+    ratios: dict[str, dict[str, float]] = {}
+    for taken in samples.values():
+        for key, numbers in results.medians(taken).items():
+            by_way[key] |= numbers
+        ratios |= results.ratios(taken)
+    settings = {name: f"{plan.seconds:g} s × {plan.slices}" for name, plan in PLANS.items()}
+    date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Results(date, args.quick, machine, settings, by_way, ratios, results.judge(samples), samples)
+
+
+def _sample(measure: str, ways: Sequence[Way], number: int, *, quick: bool) -> list[Sample]:
+    """Measure all ways one right after the other, beginning with another one each round."""
+    plan = PLANS[measure]
+    seconds, slices = (0.3, 1) if quick else (plan.seconds, plan.slices)
+    turn = number % len(ways)
+    order = [*ways[turn:], *ways[:turn]]
+    taken: list[Sample] = []
+    for _ in range(slices):
+        got = {way.key: MEASURES[measure](way, seconds) for way in order}
+        taken.append({way.key: got[way.key] for way in ways})
+    return taken
+
+
+def _latest(samples: Sequence[Sample]) -> str:
+    first = {way: next(iter(numbers.values())) for way, numbers in samples[-1].items()}
+    return "  ".join(f"{way} {value:,.1f}" for way, value in first.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

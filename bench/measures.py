@@ -1,0 +1,107 @@
+"""What is measured on one way, each as a function from a way to named numbers."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import tools
+from bench.ways import Way
+
+GROUP = "239.192.7.1"  # organization-local scope: RFC 2365, section 6.2
+Numbers = dict[str, float]
+Measure = Callable[[Way, float], Numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Processor time that the whole machine has spent, in clock ticks."""
+
+    busy: int
+    total: int
+
+    @classmethod
+    def now(cls) -> "Busy":
+        """Read /proc/stat.  Source: proc_stat(5); guest time is part of user time."""
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        idle = ticks[3] + ticks[4]
+        return cls(sum(ticks) - idle, sum(ticks))
+
+
+def tcp(streams: int) -> Measure:
+    """Return the measure of TCP throughput: Gbit/s, and Gbit/s per busy core of the whole machine."""
+
+    def measure(way: Way, about: float) -> Numbers:
+        seconds = max(1, round(about))
+        before, start = Busy.now(), time.monotonic()
+        gbps = tools.iperf(way.source, way.target, way.target.address(), streams=streams, seconds=seconds)
+        after, end = Busy.now(), time.monotonic()
+        cores = (after.busy - before.busy) / _ticks_per_second() / (end - start)
+        share = seconds / (end - start)  # the rest of the time is starting and ending iperf3
+        return {f"tcp{streams}_gbps": gbps, f"tcp{streams}_gbps_per_core": gbps * share / cores}
+
+    return measure
+
+
+def round_trip(protocol: str) -> Measure:
+    """Return the measure of the round trip of a small message, in microseconds.
+
+    Both ends share one processor: else most of the time is the wake-up of an idle processor, which differs from
+    one moment to the next and is the same for all ways.
+    """
+
+    def measure(way: Way, seconds: float) -> Numbers:
+        got = tools.round_trips(way.source, way.target, way.target.address(), protocol, seconds, cpu=0)
+        return {f"{protocol}_rr_p50_us": got.p50_us, f"{protocol}_rr_p99_us": got.p99_us}
+
+    return measure
+
+
+def udp(way: Way, seconds: float) -> Numbers:
+    """Send UDP as fast as possible to one receiver; packets/s that arrived, and share that did not."""
+    sent, received = tools.stream(way.source, [way.target], way.target.address(), group=False, seconds=seconds)
+    return {"udp_pps": received[0].pps, "udp_lost": 1 - received[0].received / sent.sent}
+
+
+def multicast(way: Way, seconds: float) -> Numbers:
+    """Send multicast as fast as possible to two hosts; packets/s that arrived at each on average."""
+    sent, received = tools.stream(way.source, [way.target, way.second], GROUP, group=True, seconds=seconds)
+    return {
+        "multicast_pps": sum(got.pps for got in received) / len(received),
+        "multicast_lost": 1 - sum(got.received for got in received) / len(received) / sent.sent,
+    }
+
+
+MEASURES: Mapping[str, Measure] = {
+    "tcp1": tcp(1),
+    "tcp8": tcp(8),
+    "icmp_rr": round_trip("icmp"),
+    "udp_rr": round_trip("udp"),
+    "tcp_rr": round_trip("tcp"),
+    "udp": udp,
+    "multicast": multicast,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long a measure takes."""
+
+    seconds: float
+    slices: int = 1  # how often all ways are measured in each round
+
+
+# a round trip is measured in short slices: the speed of a shared machine changes from one second to the next
+PLANS: Mapping[str, Plan] = {
+    "tcp1": Plan(3.0),
+    "tcp8": Plan(3.0),
+    "icmp_rr": Plan(0.3, slices=4),
+    "udp_rr": Plan(0.3, slices=4),
+    "tcp_rr": Plan(0.3, slices=4),
+    "udp": Plan(2.0),
+    "multicast": Plan(2.0),
+}
+
+
+def _ticks_per_second() -> int:
+    return 100  # USER_HZ on x86-64 and arm64

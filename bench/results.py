@@ -1,0 +1,110 @@
+"""From samples to medians, ratios and verdicts; pure."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+from bench.ways import DIRECT, KERNEL, UNDERLAY
+
+Sample = Mapping[str, Mapping[str, float]]  # way → number → value; all taken one right after the other
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A bar: how a number of ripstop, direct, must compare with the same number of another way."""
+
+    number: str
+    against: str  # way
+    want: float
+    kind: str = "ratio"  # or "difference"
+    at_most: bool = False
+
+    @property
+    def text(self) -> str:
+        """The bar in words."""
+        sign = "≤" if self.at_most else "≥"
+        unit = f"{self.against} + {self.want:g}" if self.kind == "difference" else f"{self.want:g} × {self.against}"
+        return f"{self.number} {sign} {unit}"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of a bar."""
+
+    target: str
+    value: float
+    passed: bool
+
+
+class Results(msgspec.Struct):
+    """One run, as it is written to `bench/results/`."""
+
+    date: str
+    quick: bool
+    machine: Mapping[str, str]
+    settings: Mapping[str, str]
+    medians: Mapping[str, Mapping[str, float]]  # way → number → value
+    ratios: Mapping[str, Mapping[str, float]]  # number → "direct/kernel" and so on → median of ratios within samples
+    targets: Sequence[Verdict]
+    samples: Mapping[str, Sequence[Sample]]  # by measure
+
+
+TARGETS = (
+    Target("tcp1_gbps", UNDERLAY, 0.78),
+    Target("tcp1_gbps", KERNEL, 1.10),
+    Target("tcp1_gbps_per_core", KERNEL, 1.2),
+    Target("tcp8_gbps", UNDERLAY, 0.78),
+    Target("tcp8_gbps", KERNEL, 1.10),
+    Target("tcp8_gbps_per_core", KERNEL, 1.2),
+    Target("icmp_rr_p50_us", KERNEL, 0.6, at_most=True),
+    Target("icmp_rr_p50_us", UNDERLAY, 3.0, kind="difference", at_most=True),
+    Target("udp_pps", UNDERLAY, 0.75),
+    Target("udp_pps", KERNEL, 1.5),
+    Target("multicast_pps", UNDERLAY, 0.75),
+    Target("multicast_pps", KERNEL, 1.5),
+)
+
+
+def medians(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """Return the median of every number on every way."""
+    return {
+        way: {number: median(sample[way][number] for sample in samples) for number in numbers}
+        for way, numbers in samples[0].items()
+    }
+
+
+def ratio(samples: Sequence[Sample], number: str, way: str, against: str) -> float:
+    """Return the median of the ratios within each sample: a machine that changes speed between samples cancels out."""
+    return median(sample[way][number] / sample[against][number] for sample in samples)
+
+
+def difference(samples: Sequence[Sample], number: str, way: str, against: str) -> float:
+    """Return the median of the differences within each sample."""
+    return median(sample[way][number] - sample[against][number] for sample in samples)
+
+
+def ratios(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """Return every number's ratios of each way to the two that ripstop is compared with."""
+    ways = list(samples[0])
+    return {
+        number: {
+            f"{way}/{against}": ratio(samples, number, way, against)
+            for against in (UNDERLAY, KERNEL)
+            for way in ways
+            if against in ways and way != against and all(sample[against][number] for sample in samples)
+        }
+        for number in samples[0][ways[0]]
+    }
+
+
+def judge(samples: Mapping[str, Sequence[Sample]]) -> list[Verdict]:
+    """Return what became of every bar whose numbers were measured."""
+    verdicts = []
+    for target in TARGETS:
+        for taken in samples.values():
+            ways = taken[0]
+            if DIRECT in ways and target.against in ways and target.number in ways[DIRECT]:
+                compare = ratio if target.kind == "ratio" else difference
+                value = compare(taken, target.number, DIRECT, target.against)
+                passed = value <= target.want if target.at_most else value >= target.want
+                verdicts.append(Verdict(target.text, value, passed))
+    return verdicts
