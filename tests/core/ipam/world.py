@@ -7,7 +7,7 @@ import msgspec
 
 from ripstop.core.address import Range
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Save, Tell
-from ripstop.core.errors import RequestError
+from ripstop.core.errors import ExhaustedError, RequestError
 from ripstop.core.ipam.allocator import Allocator
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.ipam.paxos import Consensus, Init
@@ -30,12 +30,15 @@ class Host:
         self.disk: dict[str, bytes] = {}
         self.entries: dict[str, Entry] = {}
         self.allocator: Allocator | None = None
+        self.ghost: Allocator | None = None  # what would be if it were started now, for the checks
 
     def merge(self, entries: Iterable[Entry]) -> list[Entry]:
         """Keep the greatest entry of each key, as the mesh does; return what was news."""
         news = []
         for entry in entries:
             known = self.entries.get(entry.key)
+            if known is entry:
+                continue
             if known is None or _order(entry) > _order(known):
                 self.entries[entry.key] = entry
                 news.append(entry)
@@ -54,7 +57,11 @@ class World:
         self.groups: dict[PeerName, int] = dict.fromkeys(self.hosts, 0)  # hosts with the same number reach each other
         self.results: dict[RequestId, int | RequestError] = {}
         self.notices: list[Notice] = []
-        self.loss = self.doubling = 0.0
+        self.loss = self.doubling = self.crashes = (
+            0.0  # how likely: a message is lost, comes twice; a call ends in a crash
+        )
+        self.promised: dict[tuple[PeerName, ContainerId], dict[int, None]] = {}  # answered, and not released since
+        self._asked: dict[RequestId, tuple[PeerName, ContainerId]] = {}
         self._requests = 0
         for name in self.hosts:
             self.start(name)
@@ -78,8 +85,9 @@ class World:
 
     def stop(self, name: PeerName) -> None:
         """End a peer without warning; only its disk stays."""
-        self.hosts[name].allocator = None
-        self.hosts[name].entries = {}
+        host = self.hosts[name]
+        host.allocator, host.entries = None, {}
+        host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0))
         self.reach()
 
     def reach(self) -> None:
@@ -104,7 +112,7 @@ class World:
 
     def allocate(self, number: int, container: str, subnet: Range | None = None, wait: float = 10.0) -> RequestId:
         """Ask a host for an address for a container."""
-        request = self.request()
+        request = self.request(number, container)
         allocator = self.allocator(number)
         within = subnet or self.host(number).universe
         self.call(peer_name(number), allocator.allocate(request, ContainerId(container), within, wait, self.now))
@@ -112,24 +120,28 @@ class World:
 
     def claim(self, number: int, container: str, address: int, wait: float = 10.0) -> RequestId:
         """Tell a host that a container has an address."""
-        request = self.request()
+        request = self.request(number, container)
         effects = self.allocator(number).claim(request, ContainerId(container), address, wait, self.now)
         self.call(peer_name(number), effects)
         return request
 
     def release(self, number: int, container: str) -> None:
         """Take a container's addresses."""
-        self.call(peer_name(number), self.allocator(number).release(ContainerId(container), self.now))
+        name = peer_name(number)
+        self.promised.pop((name, ContainerId(container)), None)
+        self.call(name, self.allocator(number).release(ContainerId(container), self.now))
 
-    def request(self) -> RequestId:
+    def request(self, number: int, container: str) -> RequestId:
         """Return a new request's id."""
         self._requests += 1
+        self._asked[RequestId(self._requests)] = peer_name(number), ContainerId(container)
         return RequestId(self._requests)
 
-    def call(self, name: PeerName, effects: list[Effect | Internal], crash_after: int | None = None) -> None:
-        """Perform what an allocator asked for, or only the first so many effects, after which its host crashes."""
+    def call(self, name: PeerName, effects: list[Effect | Internal]) -> None:
+        """Perform what an allocator asked for, or only the first of it if its host is to crash."""
         host = self.hosts[name]
-        for effect in effects if crash_after is None else effects[:crash_after]:
+        crash = self.rng.random() < self.crashes
+        for effect in effects[: self.rng.randint(0, len(effects))] if crash else effects:
             match effect:
                 case Save(items):
                     for key, value in items:
@@ -146,17 +158,19 @@ class World:
                 case Answer(request, result):
                     assert request not in self.results, "answered twice"
                     self.results[request] = result
+                    if isinstance(result, int):
+                        self.promised.setdefault(self._asked[request], {})[result] = None
                 case Notice():
                     self.notices.append(effect)
                 case _:
                     raise AssertionError(f"an allocator has no business with {effect}")
-        if crash_after is not None:
+        if crash:
             self.stop(name)
 
     def gossip(self, one: PeerName, other: PeerName, share: float = 1.0) -> None:
         """Let a peer send another its entries, or a random part of them, in random order."""
         host = self.hosts[other]
-        if host.allocator is None or not self.connected(one, other):
+        if host.allocator is None or not self.connected(one, other) or host.entries == self.hosts[one].entries:
             return
         entries = [entry for _, entry in sorted(self.hosts[one].entries.items()) if self.rng.random() < share]
         self.rng.shuffle(entries)
@@ -183,7 +197,8 @@ class World:
         until = self.now + seconds
         while self.now < until:
             self.now += step
-            self.gossip_all(1.0 - self.loss)
+            if self.rng.random() >= self.loss:
+                self.gossip_all(1.0 - self.loss)
             while due := [i for i, flight in enumerate(self.flights) if flight[0] <= self.now]:
                 self.deliver(self.rng.choice(due))
             for name, host in self.hosts.items():
@@ -203,22 +218,53 @@ class World:
         assert isinstance(result, RequestError), result
         return result
 
+    def settle(self) -> None:
+        """Make everything work again, and wait until there is peace."""
+        self.loss = self.doubling = self.crashes = 0.0
+        for name, host in self.hosts.items():
+            if host.allocator is None:
+                self.start(name)
+        self.split()
+        self.run(15.0, step=0.5)
+
+    def check_peace(self) -> None:
+        """Assert what must hold once there is peace: one ring, and every free address can be had by anybody."""
+        allocators = [host.allocator for host in self.hosts.values() if host.allocator is not None]
+        rings = [(a.ring.id, a.ring.segments) if a.ring else None for a in allocators]
+        assert all(ring == rings[0] for ring in rings)
+        assert not any(a.status().waiting or a.status().strays or a.status().contested for a in allocators)
+        universe = allocators[0].status().universe
+        for address in (universe.start, universe.end - 1):
+            assert not any(a.holder(address) for a in allocators), "claimed by the test itself"
+        free = len(universe) - 2 - sum(len(a.held) for a in allocators)
+        greedy = self.rng.randrange(len(allocators)) + 1
+        requests = [self.allocate(greedy, f"greedy{n}") for n in range(free)]
+        self.run(5.0, step=0.1)
+        assert len({self.address(request) for request in requests}) == free
+        last = self.allocate((greedy % len(allocators)) + 1, "last")
+        self.run(5.0, step=0.1)
+        assert isinstance(self.error(last), ExhaustedError), self.results[last]
+
     def check(self) -> None:
         """Assert that no address is held by two containers or owned by two peers, dead or alive."""
         holders: dict[int, tuple[PeerName, ContainerId]] = {}
         owners: dict[int, PeerName] = {}
         for name, host in self.hosts.items():
-            allocator = host.allocator or Allocator(name, host.universe, host.init, host.disk, self.now, Random(0))
-            for address, container in allocator.status().held:
+            allocator = host.allocator or host.ghost
+            held = allocator.held if allocator else ()
+            for address, container in held:
                 if address in host.universe:
                     assert address not in holders, (address, holders[address], (name, container))
                     holders[address] = (name, container)
-            for owned in allocator.owned:
+            for owned in allocator.owned if allocator else ():
                 for address in owned:
                     assert address not in owners, (address, owners[address], name)
                     owners[address] = name
-            for address, container in allocator.status().held:
+            for address, container in held:
                 assert owners.get(address) == name or address not in host.universe, (address, container)
+        for (name, container), addresses in self.promised.items():
+            for address in addresses:
+                assert address not in self.hosts[name].universe or holders.get(address) == (name, container), address
 
 
 def _order(entry: Entry) -> tuple[int, bytes]:

@@ -1,6 +1,6 @@
 """One peer's allocator: takes requests and news, and routes them to the parts that know."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from random import Random
 from typing import assert_never
@@ -9,23 +9,22 @@ from msgspec.structs import replace
 
 from ripstop.core.address import Range
 from ripstop.core.effects import Effect, Internal
-from ripstop.core.errors import ConflictError, NotReadyError, RequestError
-from ripstop.core.ipam.asks import Asks
+from ripstop.core.errors import ConflictError, RequestError
 from ripstop.core.ipam.council import Council
+from ripstop.core.ipam.donor import Donor
 from ripstop.core.ipam.estate import Estate
 from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
 from ripstop.core.ipam.paxos import Consensus, Init, Seed
-from ripstop.core.ipam.requests import Owners, Pending, is_final, refusal, taken
-from ripstop.core.ipam.ring import Owner, Ring, Stamped, ring_id
+from ripstop.core.ipam.requests import Pending, taken
+from ripstop.core.ipam.ring import Ring, Stamped, ring_id
 from ripstop.core.ipam.saved import Outbox, Saved
+from ripstop.core.ipam.search import Search
 from ripstop.core.ipam.space import usable
-from ripstop.core.ipam.status import AllocatorStatus, Share, Waiting
+from ripstop.core.ipam.status import AllocatorStatus, Waiting, shares
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
 JOIN_AFTER = 10.0  # seconds of quiet before neighbouring tokens of ours become one
-REMEMBERED = 256  # answers with space in them, kept in case the question is repeated
-SHOWN = 16  # tokens that come with a refusal, at most
 
 Effects = list[Effect | Internal]
 
@@ -71,16 +70,15 @@ class Allocator:
             StartError: something on disk cannot be read.
         """
         self.deadline = now  # when `tick` next has something to do, in seconds
-        self._own, self._universe, self._rng = own, universe, rng
+        self._own, self._universe = own, universe
         self._nicknames: dict[PeerName, str] = {}
         restored = Saved(saved)
         self._saved: Saved | None = restored  # until the first call has said what follows from it
         self._council = Council(own, universe, init, restored, self._name, rng)
         self._estate = Estate(self._council.owner, universe, restored)
-        self._asks = Asks(rng)
-        self._pending: list[Pending] = []
-        self._reachable: dict[PeerName, None] = {}
-        self._answered: dict[tuple[PeerName, int], SpaceAnswer] = {}
+        self._search = Search(self._estate, self._council, self._name, rng)
+        self._donor = Donor(self._estate)
+        self._pending: list[Pending] = []  # oldest first
         self._disputed: dict[int, None] = {}  # addresses held here and elsewhere, of which people were told
         self._join_at = now + JOIN_AFTER
 
@@ -98,6 +96,11 @@ class Allocator:
     def owned(self) -> tuple[Range, ...]:
         """All addresses that only we may give out, in order."""
         return self._estate.owned
+
+    @property
+    def held(self) -> tuple[tuple[int, ContainerId], ...]:
+        """All addresses that containers here hold, in order, and who holds them."""
+        return tuple(self._estate.holdings)
 
     def holder(self, address: int) -> ContainerId | None:
         """Return which container here holds an address."""
@@ -177,14 +180,15 @@ class Allocator:
         out = self._begin()
         match message:
             case SpaceWanted():
-                self._give(peer, message, now, out)
+                if self._donor.answer(peer, message, out):
+                    self._join_at = now + JOIN_AFTER
             case SpaceAnswer():
                 if self._estate.ring is None or message.ring != self._estate.ring.id:
                     message = replace(message, granted=0, tokens=())
                 tokens = [Stamped(version, token) for version, token in message.tokens]
                 for one in self._merge(tokens, now, out):  # whoever gave them may die before anybody else hears of it
                     out.announce_token(message.ring, one)
-                self._asks.hear(peer, message)
+                self._search.hear(peer, message)
                 self._settle(now, out)
             case _:
                 assert_never(message)
@@ -193,7 +197,7 @@ class Allocator:
     def set_reachable(self, peers: Iterable[PeerName], now: float) -> Effects:
         """Take which other peers can be reached."""
         out = self._begin()
-        self._reachable = dict.fromkeys(sorted(peer for peer in peers if peer != self._own))
+        self._search.reachable = dict.fromkeys(sorted(peer for peer in peers if peer != self._own))
         self._settle(now, out)
         return self._end(now, out)
 
@@ -209,16 +213,17 @@ class Allocator:
     def status(self) -> AllocatorStatus:
         """Return all there is to see."""
         ring, estate = self._estate.ring, self._estate
+        free = estate.free(self._universe)
         return AllocatorStatus(
             universe=self._universe,
             ring=ring.id if ring else "",
-            why="" if ring else str(self._no_ring()),
+            why="" if ring else str(self._search.no_ring()),
             members=ring.members if ring else (),
-            shares=self._shares(),
-            free=estate.free(self._universe),
-            held=tuple(estate.holdings),
+            shares=shares(ring, self._own, free, self._search.reachable, self._council.is_lost),
+            free=free,
+            held=self.held,
             waiting=tuple(
-                Waiting(one.request, one.container, one.subnet, str(self._why(one)), one.deadline)
+                Waiting(one.request, one.container, one.subnet, str(self._search.why(one)), one.deadline)
                 for one in self._pending
             ),
             contested=tuple(sorted(estate.contested)),
@@ -251,50 +256,32 @@ class Allocator:
         if address in self._universe and not any(address in owned for owned in estate.owned):
             return None
         if estate.is_contested(address):
-            return self._why(pending)
+            return self._search.why(pending)
         estate.take(address, pending.container, out)
         return address
 
     def _settle(self, now: float, out: Outbox) -> None:
         """Bring everything as far as it goes with what is known now."""
         self._enter_ring(now, out)
+        self._search.forget()
+        self._answer_pending(lambda pending: self._attempt(pending, out), out)
+        if self._estate.ring is not None:
+            strays = [self._reclaim(address) for address in self._estate.strays]
+            self._search.go_on([*self._pending, *strays], now, out)
+            self._answer_pending(
+                lambda pending: self._search.why(pending) if self._search.is_over(pending) else None, out
+            )
+            self._report_disputes([stray for stray in strays if self._search.is_over(stray)], out)
+        self._answer_pending(lambda pending: self._search.why(pending) if now >= pending.deadline else None, out)
+
+    def _answer_pending(self, result_of: Callable[[Pending], int | RequestError | None], out: Outbox) -> None:
         waiting = []
         for pending in self._pending:
-            result = self._attempt(pending, out)
-            if result is None and now >= pending.deadline:
-                result = self._why(pending)
+            result = result_of(pending)
             if result is None:
                 waiting.append(pending)
             else:
                 out.answer(pending.request, result)
-        self._pending = waiting
-        if self._estate.ring is not None:
-            self._ask_around(self._estate.ring, now, out)
-
-    def _ask_around(self, ring: Ring, now: float, out: Outbox) -> None:
-        """Ask one peer for each range that is wanted, and refuse what everybody has refused."""
-        claims = [self._reclaim(address) for address in self._estate.strays]
-        wants = dict.fromkeys(pending.want for pending in (*self._pending, *claims))
-        self._asks.keep(wants, now)
-        owners = {want: self._owners(want) for want in wants}
-        for want in wants:
-            whom = self._asks.advance(self._asks.get(want), owners[want].reachable, now)
-            if whom is not None:
-                peer, nonce = whom
-                out.tell(peer, SpaceWanted(want.start, want.end, ring.id, nonce, self._council.owner.birth))
-        for claim in claims:
-            if (
-                is_final(claim, self._asks.get(claim.want), owners[claim.want])
-                and claim.want.start not in self._disputed
-            ):
-                self._disputed[claim.want.start] = None
-                out.notice("error", f"container {claim.container} here is not alone: {self._why(claim)}")
-        waiting = []
-        for pending in self._pending:
-            if is_final(pending, self._asks.get(pending.want), owners[pending.want]):
-                out.answer(pending.request, self._why(pending))
-            else:
-                waiting.append(pending)
         self._pending = waiting
 
     def _reclaim(self, address: int) -> Pending:
@@ -302,37 +289,31 @@ class Allocator:
         one = Range(address, address + 1)
         return Pending(None, self._estate.strays[address], one, one, inf)
 
-    def _why(self, pending: Pending) -> RequestError:
-        if self._estate.ring is None:
-            return self._no_ring()
-        contested = any(contested.overlaps(pending.want) for contested in self._estate.contested)
-        ask, owners = self._asks.get(pending.want), self._owners(pending.want)
-        return refusal(pending, ask, owners, self._name, contested=contested)
-
-    def _no_ring(self) -> RequestError:
-        known, quorum = len(self._reachable) + 1, self._council.quorum(len(self._reachable))
-        if known < quorum:
-            return NotReadyError(f"no ring yet: {known} of {quorum} peers needed to divide {self._universe} are known")
-        return NotReadyError(f"no ring yet: {known} peers are known, but they have not agreed how to divide it")
+    def _report_disputes(self, disputed: list[Pending], out: Outbox) -> None:
+        """Say once of each address that a container here and somebody else's hold it."""
+        for claim in disputed:
+            if claim.want.start not in self._disputed:
+                self._disputed[claim.want.start] = None
+                out.notice("error", f"container {claim.container} here is in conflict: {self._search.why(claim)}")
 
     # Ring
 
     def _enter_ring(self, now: float, out: Outbox) -> None:
         """Enter the ring that is best for us, if that is not where we are."""
-        estate, council = self._estate, self._council
+        estate, council, reachable = self._estate, self._council, self._search.reachable
+        estate.become(council.owner, out)
         while True:
-            ring, holds = estate.ring, self._holds()
-            start = council.step(ring.id if ring else "", holds, self._reachable, bool(self._pending), now, out)
+            ring = estate.ring
+            start = council.step(ring.id if ring else "", self._holds(), reachable, bool(self._pending), now, out)
             if start is None:
                 return
             if ring is not None:
                 out.notice("info", f"leaving ring {ring.id}, in which nobody holds an address, for {ring_id(start)}")
-                estate.leave(council.heir(ring.id, self._reachable), out)
+                estate.leave(council.heir(ring.id, reachable), out)
                 for stamped in ring.tokens:
                     council.sightings.stash(ring.id, stamped)
                 council.leave()
-            self._answered.clear()
-            estate.owner = council.owner
+                estate.become(council.owner, out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)
             births = dict(zip(start.members, start.births, strict=False))
@@ -349,42 +330,6 @@ class Allocator:
         if change.written:
             self._join_at = now + JOIN_AFTER
         return change.written
-
-    def _give(self, peer: PeerName, wanted: SpaceWanted, now: float, out: Outbox) -> None:
-        """Answer a peer that asks for space."""
-        ring = self._estate.ring
-        answer = SpaceAnswer(wanted.start, wanted.end, 0, ring.id if ring else "", wanted.nonce)
-        if ring is None or ring.id != wanted.ring or not wanted.birth:
-            out.tell(peer, answer)
-            return
-        if (peer, wanted.nonce) in self._answered:
-            out.tell(peer, self._answered[peer, wanted.nonce])
-            return
-        want = Range(wanted.start, wanted.end)
-        given, tokens = self._estate.donate(want, Owner(peer, wanted.birth), out)
-        if given:
-            answer = replace(answer, granted=len(given), tokens=tuple((one.version, one.token) for one in tokens))
-            self._answered[peer, wanted.nonce] = answer
-            if len(self._answered) > REMEMBERED:
-                del self._answered[next(iter(self._answered))]
-            self._join_at = now + JOIN_AFTER
-        else:
-            known = [segment.stamped for segment in ring.within(want) if segment.owner != peer][:SHOWN]
-            holder = self.holder(wanted.start) if len(want) == 1 else None
-            answer = replace(answer, holder=holder or "", tokens=tuple((one.version, one.token) for one in known))
-        out.tell(peer, answer)
-
-    def _owners(self, want: Range) -> Owners:
-        ring, owner = self._estate.ring, self._estate.owner
-        segments = ring.within(want) if ring else []
-        others = [segment for segment in segments if not owner.owns(segment.stamped.token)]
-        owned = sum(len(segment.range.intersection(want)) for segment in segments if segment not in others)
-        return Owners.of(want, owned, others, self._is_lost, self._reachable)
-
-    def _is_lost(self, token: Token) -> bool:
-        """Return whether the owner of a token has come back without its state."""
-        birth = self._council.owner.birth if token.owner == self._own else self._council.birth_of(token.owner)
-        return birth is not None and token.birth not in (0, birth)
 
     # Beginning and end of each call
 
@@ -410,7 +355,7 @@ class Allocator:
     def _end(self, now: float, out: Outbox) -> Effects:
         self._publish_ballot(out)
         self._disputed = {address: None for address in self._disputed if address in self._estate.strays}
-        asks = self._asks.deadline if self._estate.ring is not None else inf
+        asks = self._search.deadline if self._estate.ring is not None else inf
         waits = min((pending.deadline for pending in self._pending), default=inf)
         self.deadline = max(now, min(self._council.deadline, asks, waits, self._join_at))
         return out.effects()
@@ -423,25 +368,5 @@ class Allocator:
         """Return whether a container here holds an address that other peers must not give out."""
         return self._estate.holdings.any_within(self._universe)
 
-    # Status
-
     def _name(self, peer: PeerName) -> str:
         return self._nicknames.get(peer, peer)
-
-    def _shares(self) -> tuple[Share, ...]:
-        shares: dict[tuple[PeerName, bool], tuple[int, int]] = {}
-        for segment in self._estate.ring.segments if self._estate.ring else ():
-            key = (segment.owner, self._is_lost(segment.stamped.token))
-            addresses, free = shares.get(key, (0, 0))
-            shares[key] = addresses + len(segment.range), free + segment.stamped.token.free
-        return tuple(
-            Share(
-                peer,
-                addresses,
-                addresses / len(self._universe),
-                self._estate.free(self._universe) if peer == self._own and not lost else free,
-                peer == self._own or peer in self._reachable,
-                lost,
-            )
-            for (peer, lost), (addresses, free) in sorted(shares.items())
-        )

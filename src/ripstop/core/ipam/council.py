@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ripstop.core.address import Range
 from ripstop.core.ipam.foreign import Sightings
-from ripstop.core.ipam.messages import Ballot, RingStart
+from ripstop.core.ipam.messages import Ballot, RingStart, Token
 from ripstop.core.ipam.paxos import NO_PROPOSAL, Consensus, Election, Init, Seed
 from ripstop.core.ipam.ring import Owner, ring_id
 from ripstop.core.ipam.saved import Outbox, Saved
@@ -29,6 +29,7 @@ class Council:
             self._ballot = old
         else:
             self._ballot = self._new_ballot()
+        self._reborn = saved.reborn
         self._seeded = self._seed(init)
         self._election = Election(own, universe, init.expected if isinstance(init, Consensus) else 1, rng)
         self._reported: dict[str, None] = {}
@@ -38,7 +39,7 @@ class Council:
     @property
     def owner(self) -> Owner:
         """Ourselves, as the ring knows us."""
-        return Owner(self._own, self._ballot.birth)
+        return Owner(self._own, self._ballot.birth, self._reborn)
 
     @property
     def deadline(self) -> float:
@@ -49,10 +50,12 @@ class Council:
         """Return how many peers must agree on a first ring when so many others can be reached."""
         return self._election.quorum(reachable)
 
-    def birth_of(self, peer: PeerName) -> int | None:
-        """Return a peer's birth; None if it is not known."""
-        ballot = self.sightings.ballots.get(peer)
-        return ballot.birth if ballot else None
+    def is_lost(self, token: Token) -> bool:
+        """Return whether the owner of a token has come back without its state."""
+        if token.owner == self._own:
+            return not self.owner.owns(token)
+        ballot = self.sightings.ballots.get(token.owner)
+        return ballot is not None and token.birth not in (0, ballot.birth)
 
     def heir(self, ring: str, reachable: Mapping[PeerName, None]) -> Owner | None:
         """Return a reachable peer that stays in a ring."""
@@ -140,6 +143,8 @@ class Council:
         self._ballot = replace(self._ballot, promised=max(ballot.promised, self._ballot.promised))
         self._saved = None
         if ballot.birth != self._ballot.birth:
+            self._reborn = True
+            out.save_reborn()
             out.notice("error", "this peer has been here before, but its state is gone: what it owned is not given out")
 
     def _report_foreign(self, ring: str, out: Outbox) -> None:

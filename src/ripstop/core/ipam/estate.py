@@ -82,6 +82,15 @@ class Estate:
             self._report_loss(lost, out)
         return change
 
+    def become(self, owner: Owner, out: Outbox) -> None:
+        """Be another owner from now on: with a new birth, or without what only a former self of ours knew of."""
+        if owner == self.owner:
+            return
+        self.owner, before = owner, self._owned
+        self._refresh()
+        for lost in subtract(before, self._owned):
+            self._report_loss(lost, out)
+
     def donate(self, wanted: Range, to: Owner, out: Outbox) -> tuple[Range, tuple[Stamped, ...]]:
         """Give about half of what is free in a range, or one address if just that is wanted.
 

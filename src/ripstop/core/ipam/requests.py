@@ -1,13 +1,11 @@
 """Requests that cannot be answered at once, and in what words they are refused."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ripstop.core.address import Range, format_address
 from ripstop.core.errors import ConflictError, ExhaustedError, NotReadyError, RequestError
 from ripstop.core.ipam.asks import Ask
-from ripstop.core.ipam.messages import Token
-from ripstop.core.ipam.ring import Segment
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
 
@@ -35,37 +33,6 @@ class Owners:
     away: dict[PeerName, int] = field(default_factory=dict)  # owners that cannot be reached: addresses owned
     lost: int = 0  # addresses of peers whose state is gone
     unknown: int = 0  # addresses whose token has not come yet
-
-    @classmethod
-    def of(
-        cls,
-        want: Range,
-        owned: int,
-        others: Sequence[Segment],
-        is_lost: Callable[[Token], bool],
-        reachable: Mapping[PeerName, None],
-    ) -> "Owners":
-        """Sort out who owns what.
-
-        Args:
-            want: the range in question.
-            owned: how many addresses of it are our own.
-            others: the segments in it that are not ours.
-            is_lost: whether the owner of a token has lost its state.
-            reachable: the peers that can be reached.
-        """
-        owners = cls(unknown=len(want) - owned)
-        for segment in others:
-            size, token = len(segment.range.intersection(want)), segment.stamped.token
-            owners.unknown -= size
-            if is_lost(token):
-                owners.lost += size
-            elif token.owner in reachable:
-                believed = min(size, 1 + token.free * size / (token.end - token.start))
-                owners.reachable[token.owner] = owners.reachable.get(token.owner, 0.0) + believed
-            else:
-                owners.away[token.owner] = owners.away.get(token.owner, 0) + size
-        return owners
 
 
 def is_final(pending: Pending, ask: Ask, owners: Owners) -> bool:

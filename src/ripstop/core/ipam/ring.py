@@ -39,10 +39,11 @@ class Owner:
 
     name: PeerName
     birth: int
+    reborn: bool = False  # known to have lived before: tokens without a birth are its former self's
 
     def owns(self, token: Token) -> bool:
         """Return whether a token is this owner's."""
-        return token.owner == self.name and token.birth in (0, self.birth)
+        return token.owner == self.name and (token.birth == self.birth or (token.birth == 0 and not self.reborn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ PREFIX = "ipam/"
 _UNIVERSE = "ipam/universe"
 _START = "ipam/ring-start"
 _BALLOT = "ipam/ballot"
+_REBORN = "ipam/reborn"
 _TOKEN = "ipam/ring/"  # + start; only those that do not follow from the ring's start
 _HELD = "ipam/held/"  # + address
 _CONTESTED = "ipam/contested/"  # + start
@@ -38,6 +39,7 @@ class Saved:
         self.tokens: list[Stamped] = []
         self.held: dict[int, ContainerId] = {}
         self.contested: list[Range] = []
+        self.reborn = _REBORN in items
         for key in sorted(items):
             if key.startswith(PREFIX):
                 try:
@@ -93,6 +95,10 @@ class Outbox:
     def save_ballot(self, version: int, ballot: Ballot) -> None:
         """Keep our ballot."""
         self._items[_BALLOT] = _encode((version, ballot))
+
+    def save_reborn(self) -> None:
+        """Keep that a former self of ours has lived, whose state is gone."""
+        self._items[_REBORN] = b""
 
     def save_token(self, stamped: Stamped) -> None:
         """Keep a token."""

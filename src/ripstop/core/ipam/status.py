@@ -1,8 +1,11 @@
 """What the allocator shows of itself: values for status pages, metrics and tests."""
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from ripstop.core.address import Range
+from ripstop.core.ipam.messages import Token
+from ripstop.core.ipam.ring import Ring
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
 
@@ -44,3 +47,39 @@ class AllocatorStatus:
     contested: tuple[Range, ...]  # ours, but somebody else believes the same: not given out
     strays: tuple[int, ...]  # held here, owned by another peer
     foreign: tuple[str, ...]  # one line each: other rings and universes that were heard of
+
+
+def shares(
+    ring: Ring | None,
+    own: PeerName,
+    free: int,
+    reachable: Container[PeerName],
+    is_lost: Callable[[Token], bool],
+) -> tuple[Share, ...]:
+    """Return every owner's part of a ring.
+
+    Args:
+        ring: the ring, if there is one.
+        own: our name.
+        free: addresses free here.
+        reachable: the peers that can be reached.
+        is_lost: whether the owner of a token has lost its state.
+    """
+    sums: dict[tuple[PeerName, bool], tuple[int, int]] = {}
+    for segment in ring.segments if ring else ():
+        token = segment.stamped.token
+        key = (token.owner, is_lost(token))
+        addresses, hint = sums.get(key, (0, 0))
+        sums[key] = addresses + len(segment.range), hint + min(token.free, len(segment.range))
+    size = len(ring.universe) if ring else 1
+    return tuple(
+        Share(
+            peer,
+            addresses,
+            addresses / size,
+            0 if lost else free if peer == own else hint,
+            peer == own or peer in reachable,
+            lost,
+        )
+        for (peer, lost), (addresses, hint) in sorted(sums.items())
+    )
