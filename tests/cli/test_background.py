@@ -130,6 +130,7 @@ def test_a_daemon_that_says_goodbye_and_stays_is_named(run_dir: Path) -> None:
         (b"one\ntwo\n\n", 0, "two"),
         (b"ripstop: no root\nclosing\n", 0, "no root"),
         (b"ripstop: no root\nclosing\n", 17, "closing"),
+        (b"  +-+---- 1 ----\n    | ValueError: a bug\n    +-------------\n", 0, "ValueError: a bug"),
         (b"x" * 200_000 + b"\n\xfflast", 0, "\N{REPLACEMENT CHARACTER}last"),
     ],
 )

@@ -18,6 +18,7 @@ from ripstop.client import Client, DaemonUnreachableError, RefusedError
 START_TIMEOUT = 60.0  # seconds until a daemon that does not answer is given up
 END_TIMEOUT = 30.0  # seconds for a daemon to end after it said it would
 _POLL = 0.02  # seconds between two looks at a daemon that starts
+_FRAME = " \t|+-"  # what Python draws around the errors of a group
 _TAIL = 65536  # bytes of the log to look for the last line in
 
 
@@ -109,9 +110,10 @@ def last_words(log: BinaryIO, since: int) -> str:
     """Return the last error in what a daemon wrote after offset `since`: its own last word, or the last line."""
     end = log.seek(0, os.SEEK_END)
     log.seek(max(since, end - _TAIL))
-    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith("ripstop: ")]
-    return (own or lines or [""])[-1].removeprefix("ripstop: ")
+    lines = [line.strip(_FRAME) for line in log.read().decode(errors="replace").splitlines()]
+    spoken = [line for line in lines if line]
+    own = [line for line in spoken if line.startswith("ripstop: ")]
+    return (own or spoken or [""])[-1].removeprefix("ripstop: ")
 
 
 def _epitaph(code: int, log: Path, since: int) -> FailedError:
