@@ -1,12 +1,14 @@
 """Attach, detach, ps, expose, hide: as a user does it, and as a user gets it wrong."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from ripstop.lab.node import Container
+from tests.e2e.conftest import lab_name
 
 
 def refusal(host: Host, *words: str, code: int = 1) -> str:
@@ -21,16 +23,27 @@ def attach(host: Host, container: Container, *words: str) -> list[str]:
     return host.ripstop("attach", "--netns", str(container.netns_path), *words).stdout.split()
 
 
-@pytest.fixture
-def host(pair: Lab) -> Host:
-    host = pair.host("h1")
-    host.detach(pair.container("h1c1"))
-    return host
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Lab]:
+    """Two hosts for all tests here: each leaves h1 without containers and hidden."""
+    with Lab(hosts=2, name=lab_name(), containers=1) as lab:
+        lab.host("h1").detach(lab.container("h1c1"))
+        yield lab
 
 
 @pytest.fixture
 def container(pair: Lab) -> Container:
     return pair.container("h1c1")
+
+
+@pytest.fixture
+def host(pair: Lab, container: Container) -> Iterator[Host]:
+    host = pair.host("h1")
+    yield host
+    for port in host.client.call("ports"):
+        host.ripstop("detach", "--id", port.container)
+    host.ripstop("hide")
+    container.run("ip link delete eth0".split(), check=False)
 
 
 def test_attach_gives_an_address_and_the_way_to_the_other_host(pair: Lab, host: Host, container: Container) -> None:

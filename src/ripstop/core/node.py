@@ -36,6 +36,7 @@ class Node:
     def __init__(self, config: NodeConfig, saved: Mapping[str, bytes], now: float, rng: Random) -> None:
         self.mesh = Mesh(config.identity, config.settings, saved, now, rng)
         self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng)
+        self.allocator.use_names(self.mesh.nickname)
 
     @property
     def deadline(self) -> float:
@@ -77,7 +78,6 @@ class Node:
                 case Heard(peer, body):
                     yield from self._route(self.allocator.hear(peer, body, now), now)
                 case ReachabilityChanged(peers):
-                    self.allocator.set_nicknames({peer.name: peer.nickname for peer in self.mesh.peers()})
                     yield from self._route(self.allocator.set_reachable(peers, now), now)
                 case _:
                     yield item

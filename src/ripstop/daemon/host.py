@@ -223,9 +223,9 @@ def _check_kernel() -> None:
 
 def _forward_ipv4() -> None:
     """Have the host route for containers, as a gateway must."""
+    setting = Path("/proc/sys/net/ipv4/ip_forward")
     try:
-        with open("/proc/sys/net/ipv4/ip_forward", "r+") as setting:  # noqa: PTH123 - r+ in one step
-            if setting.read().strip() != "1":
-                setting.write("1")
+        if setting.read_text().strip() != "1":
+            setting.write_text("1")
     except OSError as error:
         raise KernelError("set", "net.ipv4.ip_forward", error.errno or 0, "set it to 1 by hand") from None

@@ -92,7 +92,10 @@ class Host(Node):
         """Return the pid of the daemon that was started here, None if it has ended."""
         try:
             pid = int(self._pid_file.read_text())
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            while not (line := Path(f"/proc/{pid}/cmdline").read_bytes()):  # between two programs of one exec
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z"):
+                    return None
+            words = line.split(b"\0")
         except (OSError, ValueError):
             return None
         return pid if f"--run-dir={self.run_dir}".encode() in words else None

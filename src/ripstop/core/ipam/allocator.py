@@ -71,7 +71,7 @@ class Allocator:
         """
         self.deadline = now  # when `tick` next has something to do, in seconds
         self._own, self._universe = own, universe
-        self._nicknames: dict[PeerName, str] = {}
+        self._people_say: Callable[[PeerName], str] = str
         restored = Saved(saved)
         self._saved: Saved | None = restored  # until the first call has said what follows from it
         self._council = Council(own, universe, init, restored, self._name, rng)
@@ -110,9 +110,9 @@ class Allocator:
         """Return every container here that holds an address, sorted."""
         return self._estate.holdings.containers
 
-    def set_nicknames(self, nicknames: Mapping[PeerName, str]) -> None:
-        """Take the names under which people know the peers; they appear in texts only."""
-        self._nicknames = dict(nicknames)
+    def use_names(self, name: Callable[[PeerName], str]) -> None:
+        """Take what gives the names under which people know the peers; they appear in texts only."""
+        self._people_say = name
 
     def allocate(self, request: RequestId, container: ContainerId, subnet: Range, wait: float, now: float) -> Effects:
         """Give a container the lowest free address of a subnet; the same one again if it has one there."""
@@ -369,4 +369,4 @@ class Allocator:
         return self._estate.holdings.any_within(self._universe)
 
     def _name(self, peer: PeerName) -> str:
-        return self._nicknames.get(peer, peer)
+        return self._people_say(peer)

@@ -147,6 +147,11 @@ class Mesh:
         """Our own name."""
         return self.identity.name
 
+    def nickname(self, peer: PeerName) -> str:
+        """Return how people call a peer: its nickname, or its name if that is all we know."""
+        record = self._membership.record(peer)
+        return record.nickname if record and record.nickname else peer
+
     @property
     def short_id(self) -> ShortId:
         """Our own short id; it changes if a lower-named peer has the same."""
@@ -395,7 +400,8 @@ class Mesh:
             effects += self._follow_members(now)
             self._follow_reach(now)
             effects += self._follow_routing(now)
-            effects += self._connector.tick(now)
+            if now >= self._connector.deadline:
+                effects += self._connector.tick(now)
         if now >= self._spreader.deadline:
             effects += self._spreader.tick(tuple(self._linked.values()), now)
         saves = self._memory.tick(now)
