@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import tools
 from bench.ways import Way
+from ripstop.lab import traffic
 
 GROUP = "239.192.7.1"  # organization-local scope: RFC 2365, section 6.2
 Numbers = dict[str, float]
@@ -34,7 +34,7 @@ def tcp(streams: int) -> Measure:
     def measure(way: Way, about: float) -> Numbers:
         seconds = max(1, round(about))
         before, start = Busy.now(), time.monotonic()
-        gbps = tools.iperf(way.source, way.target, way.target.address(), streams=streams, seconds=seconds)
+        gbps = traffic.iperf(way.source, way.target, way.target.address(), streams=streams, seconds=seconds)
         after, end = Busy.now(), time.monotonic()
         cores = (after.busy - before.busy) / _ticks_per_second() / (end - start)
         share = seconds / (end - start)  # the rest of the time is starting and ending iperf3
@@ -51,7 +51,7 @@ def round_trip(protocol: str) -> Measure:
     """
 
     def measure(way: Way, seconds: float) -> Numbers:
-        got = tools.round_trips(way.source, way.target, way.target.address(), protocol, seconds, cpu=0)
+        got = traffic.round_trips(way.source, way.target, way.target.address(), protocol, seconds, cpu=0)
         return {f"{protocol}_rr_p50_us": got.p50_us, f"{protocol}_rr_p99_us": got.p99_us}
 
     return measure
@@ -59,13 +59,15 @@ def round_trip(protocol: str) -> Measure:
 
 def udp(way: Way, seconds: float) -> Numbers:
     """Send UDP as fast as possible to one receiver; packets/s that arrived, and share that did not."""
-    sent, received = tools.stream(way.source, [way.target], way.target.address(), group=False, seconds=seconds)
+    with traffic.feeding(way.source, [way.target], way.target.address(), seconds=seconds) as feed:
+        sent, received = feed.finish()
     return {"udp_pps": received[0].pps, "udp_lost": 1 - received[0].received / sent.sent}
 
 
 def multicast(way: Way, seconds: float) -> Numbers:
     """Send multicast as fast as possible to two hosts; packets/s that arrived at each on average."""
-    sent, received = tools.stream(way.source, [way.target, way.second], GROUP, group=True, seconds=seconds)
+    with traffic.feeding(way.source, [way.target, way.second], GROUP, group=True, seconds=seconds) as feed:
+        sent, received = feed.finish()
     return {
         "multicast_pps": sum(got.pps for got in received) / len(received),
         "multicast_lost": 1 - sum(got.received for got in received) / len(received) / sent.sent,

@@ -1,5 +1,6 @@
 /* Sends sequence-numbered UDP packets, at a rate or as fast as it can, and prints one JSON line about it. */
 #include <getopt.h>
+#include <signal.h>
 #include <unistd.h>
 #include <netinet/udp.h>
 
@@ -13,6 +14,7 @@ static const char usage[] =
 	"\n"
 	"Sends sequence-numbered UDP packets to ADDRESS (IPv4, IPv6, multicast or broadcast) and prints\n"
 	"one JSON line: sent, seconds, pps, refused (ENOBUFS and the like; such packets have no number).\n"
+	"SIGTERM and SIGINT stop it early, in order.\n"
 	"\n"
 	"  --size BYTES      UDP payload of a packet (1300)\n"
 	"  --rate PPS        packets a second; 0 = as fast as possible (0)\n"
@@ -41,6 +43,14 @@ struct sender {
 	char *buffers; /* MAX_BATCH × size */
 	uint64_t stream, sent, refused;
 };
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	told_to_stop = 1;
+}
 
 static struct config parse(int argc, char **argv)
 {
@@ -158,7 +168,7 @@ static void send_all(struct sender *s, const struct config *c)
 		limit = c->count;
 	else if (c->rate > 0)
 		limit = (uint64_t)(c->rate * c->seconds);
-	while (s->sent < limit && (c->count || c->rate > 0 || now_ns() < stop)) {
+	while (!told_to_stop && s->sent < limit && (c->count || c->rate > 0 || now_ns() < stop)) {
 		uint64_t left = limit - s->sent;
 
 		if (c->rate > 0)
@@ -186,6 +196,8 @@ int main(int argc, char **argv)
 	int64_t start;
 	double seconds;
 
+	signal(SIGTERM, on_signal);
+	signal(SIGINT, on_signal);
 	open_socket(&s, &c);
 	prepare(&s, &c);
 	start = now_ns();
