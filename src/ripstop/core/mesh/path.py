@@ -6,6 +6,7 @@ answers becomes the path.  A path that works is checked with a small probe twice
 seconds; one unanswered probe puts it in doubt, and then it is asked quickly until it answers or counts as lost.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -25,6 +26,8 @@ SLOW_AFTER = 20  # rounds of a search until it slows down
 SLOW_INTERVAL = 2.0  # seconds between rounds of a slow search
 RETURN_PROBES = 2  # rounds that must be answered before a path that was lost is used again
 SIZING_ROUNDS = 5  # rounds of probes to find the size again when full ones stay away
+GRID = 0.05  # seconds; checks of all paths fall on multiples, so that a daemon at rest wakes up seldom
+SIZES_WAIT = 0.03  # seconds after the first answer in which larger sizes may overtake it
 MEMORY = 3.0  # seconds an answer may take
 SMALL = 128  # bytes; size of a check
 SIZES = (8950, 1450, 1410, 1370, 1350, MIN_MTU)  # bytes; links of 9000, 1500, 1460 (clouds), 1420 and 1400 (tunnels)
@@ -76,10 +79,12 @@ class PathMonitor:
         self._rounds = 0  # of the present phase
         self._slow_after = SLOW_AFTER  # rounds of a search
         self._sent: dict[int, _Sent] = {}
+        self._searched_at = -math.inf
         self._answered_at = now  # by the path in use
         self._answers_wanted = 1  # rounds of a search
         self._answered: dict[int, None] = {}  # rounds of the present search
-        self._alternative: Path | None = None  # answered while the path in use is doubted
+        self._alternative: Path | None = None  # answered while searching, or while the path in use is doubted
+        self._adopt_at = math.inf  # when what a search has found becomes the path
         self._largest = 0  # answered while sizing, bytes
         self._check: int | None = None  # nonce of the last probe of each kind, until answered
         self._full: int | None = None
@@ -101,7 +106,7 @@ class PathMonitor:
         """Something changed or was heard: search, or check the path, at once."""
         if self._phase is Phase.SEARCHING:
             self._slow_after = self._rounds + SLOW_AFTER
-            self.deadline = min(self.deadline, now)
+            self.deadline = min(self.deadline, max(now, self._searched_at + DOUBT_INTERVAL))
         elif self._phase is not Phase.DOUBTED:
             self._doubt(now)
 
@@ -140,8 +145,13 @@ class PathMonitor:
     # A search.
 
     def _search(self, now: float) -> list[SendProbe]:
+        if self._alternative and now >= self._adopt_at:
+            self._work(self._alternative, now)
+            return []
         self._rounds += 1
-        self.deadline = now + (CHECK_INTERVAL if self._rounds < self._slow_after else SLOW_INTERVAL)
+        self._searched_at = now
+        pause = CHECK_INTERVAL if self._rounds < self._slow_after else SLOW_INTERVAL
+        self.deadline = min(now + pause, self._adopt_at)
         return [self._probe(remote, size, now) for size in self._sizes() for remote in self._candidates]
 
     def _take_found(self, sent: _Sent, local: UnderlayIp, now: float) -> None:
@@ -150,10 +160,17 @@ class PathMonitor:
                 self.reason = f"{sent.remote} answers, but no packets of {MIN_MTU} bytes"
             return
         self._answered[sent.round] = None
+        if self._alternative is None:
+            self._alternative = Path(sent.remote, local, sent.mtu)
+        elif sent.remote == self._alternative.remote and sent.mtu > self._alternative.mtu:
+            self._alternative = replace(self._alternative, mtu=sent.mtu)
         if len(self._answered) < self._answers_wanted:
             self.deadline = min(self.deadline, now + DOUBT_INTERVAL)
+        elif self._alternative.mtu == self._limit:
+            self._work(self._alternative, now)
         else:
-            self._work(Path(sent.remote, local, sent.mtu), now)
+            self._adopt_at = min(self._adopt_at, now + SIZES_WAIT)
+            self.deadline = min(self.deadline, self._adopt_at)
 
     # A path that works.
 
@@ -192,7 +209,7 @@ class PathMonitor:
             for nonce in (self._check, self._full)
             if nonce is not None and nonce in self._sent
         ]
-        self.deadline = max(now, min(self._check_at, self._full_at, *judged))
+        self.deadline = max(now, math.ceil(min(self._check_at, self._full_at, *judged) / GRID) * GRID)
 
     def _is_unanswered(self, nonce: int | None, now: float) -> bool:
         return nonce is not None and nonce in self._sent and now >= self._sent[nonce].at + self._patience()
@@ -209,6 +226,8 @@ class PathMonitor:
             self._largest = max(self._largest, sent.mtu)
             if sent.mtu >= self.path.mtu:
                 self._work(self.path, now)
+        elif self._phase is Phase.WORKING:
+            self._schedule_watch(now)
 
     # A path whose full-size probes stay away.
 
@@ -266,6 +285,7 @@ class PathMonitor:
         self._slow_after = SLOW_AFTER
         self._largest = 0
         self._alternative = None
+        self._adopt_at = math.inf
         self._answered = {}
         self._check = self._full = None
         self.deadline = deadline

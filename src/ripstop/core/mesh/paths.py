@@ -80,8 +80,10 @@ class Paths:
             monitor = self._monitors.get(probe.target)
             if monitor is None or probe.sender != self._own:
                 return []
-            path = monitor.path
+            path, was_next = monitor.path, monitor.deadline <= self.deadline
             monitor.receive(event, now)
+            if was_next:
+                self._schedule()
             self.deadline = min(self.deadline, monitor.deadline)
             return self._changes(monitor, path)
         if probe.target == self._own and probe.sender in self._monitors:

@@ -1,0 +1,93 @@
+"""A fake datapath: holds the tables of one host and does with frames and probes what the real one does.
+
+`follow_unicast` and `follow_flood` take a frame through the datapaths of all hosts, hop by hop, each by its own
+tables, and say where it arrives and how often.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ripstop.core.mesh.messages import Probe
+from ripstop.core.names import NO_PEER, PeerName, ShortId, UnderlayIp
+from ripstop.core.overlay.forwarding import ForwardingTables, Hop
+
+FIRST_TTL = 64  # hops after which a frame that loops is dropped
+
+
+@dataclass(slots=True)
+class FakeKernel:
+    """The datapath of one host; outlives its daemon."""
+
+    name: PeerName
+    tables: ForwardingTables = field(default_factory=ForwardingTables)
+
+    def echo(self, probe: Probe, source: UnderlayIp) -> Probe | None:
+        """Return the answer to a probe, if it is meant for us and comes from a known host."""
+        if probe.ack or probe.target != self.name or source not in self.tables.vteps:
+            return None
+        return msgspec.structs.replace(probe, ack=True)
+
+
+Carry = Callable[[UnderlayIp, UnderlayIp], FakeKernel | None]  # from, to -> the host that gets it, if any
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where a frame went."""
+
+    arrived: Mapping[PeerName, int]  # how often at each host, by name
+    copies: int  # sent over the underlay
+    dropped: tuple[str, ...]  # why, one each
+
+
+def follow_unicast(start: FakeKernel, destination: ShortId, carry: Carry) -> Trail:
+    """Send a frame from a container on one host to one on another."""
+    here, copies = start, 0
+    for _ in range(FIRST_TTL):
+        if here.tables.own == destination:
+            return Trail({here.name: 1}, copies, ())
+        hop = here.tables.routes.get(destination)
+        if hop is None:
+            return Trail({}, copies, (f"no route at {here.name}",))
+        there = carry(hop.local, hop.remote)
+        copies += 1
+        if there is None:
+            return Trail({}, copies, (f"lost after {here.name}",))
+        if hop.local not in there.tables.vteps:
+            return Trail({}, copies, (f"stranger at {there.name}",))
+        here = there
+    return Trail({}, copies, ("ttl",))
+
+
+def follow_flood(start: FakeKernel, carry: Carry) -> Trail:
+    """Send a broadcast from a container on one host; the reverse-path check drops copies from a wrong parent."""
+    source = start.tables.own
+    arrived: dict[PeerName, int] = {}
+    dropped: list[str] = []
+    copies = 0
+    waiting: list[tuple[FakeKernel, Hop, int]] = _copies(start, source, FIRST_TTL)
+    while waiting:
+        here, hop, ttl = waiting.pop(0)
+        copies += 1
+        there = carry(hop.local, hop.remote)
+        if there is None:
+            dropped.append(f"lost after {here.name}")
+            continue
+        tree = there.tables.trees.get(source)
+        sender = there.tables.vteps.get(hop.local, NO_PEER)
+        if tree is None or sender == NO_PEER or tree.parent != sender:
+            dropped.append(f"wrong parent at {there.name}")
+            continue
+        arrived[there.name] = arrived.get(there.name, 0) + 1
+        if ttl > 1:
+            waiting += _copies(there, source, ttl - 1)
+        else:
+            dropped.append("ttl")
+    return Trail(arrived, copies, tuple(dropped))
+
+
+def _copies(here: FakeKernel, source: ShortId, ttl: int) -> list[tuple[FakeKernel, Hop, int]]:
+    tree = here.tables.trees.get(source)
+    return [] if tree is None else [(here, hop, ttl) for hop in tree.children]
