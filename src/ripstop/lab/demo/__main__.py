@@ -18,6 +18,7 @@ SCENES: tuple[tuple[str, tuple[Callable[[Stage], None], ...]], ...] = (
     ("A link is cut, another comes up", (faults.cut, pairs.all_ping)),
     ("A daemon is killed", (faults.kill, pairs.all_ping)),
 )
+LOG_LINES = 25
 
 
 def main() -> int:
@@ -45,11 +46,24 @@ def _play(outcome: Outcome, say: Callable[[str], None]) -> None:
         stage = Stage(lab, guests(lab), outcome, say)
         for guest in stage.guests:
             say(f"{guest.name}: {guest.address}, {guest.link_local}")
-        for title, scenes in SCENES:
-            say(f"== {title}")
-            for scene in scenes:
-                scene(stage)
+        try:
+            for title, scenes in SCENES:
+                say(f"== {title}")
+                for scene in scenes:
+                    scene(stage)
+        except RipstopError as error:
+            outcome.failures.append(str(error))
+        if not outcome.ok:
+            _show_logs(lab, say)
         say("== Taking the lab down")
+
+
+def _show_logs(lab: Lab, say: Callable[[str], None]) -> None:
+    """Show what the daemons said last, for their logs go with the lab."""
+    for host in lab.hosts:
+        say(f"== Log of {host.name}, whose daemon {'runs' if host.daemon_pid() else 'HAS ENDED'}")
+        for line in host.log.read_text(errors="replace").splitlines()[-LOG_LINES:]:
+            print(f"         {line}", flush=True)
 
 
 if __name__ == "__main__":
