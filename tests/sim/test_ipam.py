@@ -1,4 +1,4 @@
-"""Allocators under everything that goes wrong at once, seed by seed; whatever happens, no address is given out twice."""
+"""Allocators under all that goes wrong, seed by seed; whatever happens, no address is given out twice."""
 
 import os
 from random import Random

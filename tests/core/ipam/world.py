@@ -11,6 +11,7 @@ from ripstop.core.errors import ExhaustedError, RequestError
 from ripstop.core.ipam.allocator import Allocator
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.ipam.paxos import Consensus, Init
+from ripstop.core.ipam.ring import Ring
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
@@ -76,6 +77,12 @@ class World:
         assert allocator is not None
         return allocator
 
+    def ring(self, number: int) -> Ring:
+        """Return the ring as a running host knows it."""
+        ring = self.allocator(number).ring
+        assert ring is not None
+        return ring
+
     def start(self, name: PeerName) -> None:
         """Start a peer from what is on its disk."""
         host = self.hosts[name]
@@ -89,6 +96,14 @@ class World:
         host.allocator, host.entries = None, {}
         host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0))
         self.reach()
+
+    def wipe(self, number: int) -> None:
+        """Let a peer lose its disk, its containers with it."""
+        name = peer_name(number)
+        self.stop(name)
+        self.hosts[name].disk.clear()
+        self.promised = {who: addresses for who, addresses in self.promised.items() if who[0] != name}
+        self.start(name)
 
     def reach(self) -> None:
         """Tell every running peer whom it can reach."""
@@ -192,7 +207,7 @@ class World:
         if allocator is not None and self.connected(source, to):
             self.call(to, allocator.hear(source, body, self.now))
 
-    def run(self, seconds: float, step: float = 0.05) -> None:
+    def run(self, seconds: float, step: float = 0.05, *, check: bool = True) -> None:
         """Let time pass, with gossip all along."""
         until = self.now + seconds
         while self.now < until:
@@ -204,7 +219,8 @@ class World:
             for name, host in self.hosts.items():
                 if host.allocator is not None and self.now >= host.allocator.deadline:
                     self.call(name, host.allocator.tick(self.now))
-        self.check()
+        if check:
+            self.check()
 
     def address(self, request: RequestId) -> int:
         """Return the address that a request was answered with."""

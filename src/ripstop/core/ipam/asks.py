@@ -25,6 +25,7 @@ class Ask:
     rounds: int = 0
     refused: dict[PeerName, str] = field(default_factory=dict)  # who said no in this round, and who holds the address
     silent: dict[PeerName, None] = field(default_factory=dict)  # who did not answer in this round
+    tried: dict[PeerName, bool] = field(default_factory=dict)  # whoever was asked in any round, and whether it answered
     nonces: dict[PeerName, int] = field(default_factory=dict)  # of questions that are not answered yet
 
 
@@ -66,6 +67,7 @@ class Asks:
             if ask.peer in owners and now < ask.due:
                 return None
             ask.silent[ask.peer] = None
+            ask.tried[ask.peer] = False
             ask.peer = None
         if ask.resting and now >= ask.due:
             ask.resting, ask.refused, ask.silent = False, {}, {}
@@ -84,6 +86,7 @@ class Asks:
             return
         del ask.nonces[peer]
         ask.silent.pop(peer, None)
+        ask.tried[peer] = True
         if answer.granted:
             ask.rounds = 0
         else:

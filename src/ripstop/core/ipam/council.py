@@ -46,9 +46,10 @@ class Council:
         """When the election needs another `step`, in seconds."""
         return inf if self._ballot.ring else self._election.deadline
 
-    def quorum(self, reachable: int) -> int:
-        """Return how many peers must agree on a first ring when so many others can be reached."""
-        return self._election.quorum(reachable)
+    def electors(self, reachable: Mapping[PeerName, None]) -> tuple[int, int]:
+        """Return how many peers are here to agree on a first ring, with ourselves, and how many it takes."""
+        peers = self._peers(reachable)
+        return len(peers) + 1, self._election.quorum(len(peers))
 
     def is_lost(self, token: Token) -> bool:
         """Return whether the owner of a token has come back without its state."""
@@ -95,7 +96,9 @@ class Council:
         if ring:
             self._report_foreign(ring, out)
             return None
-        self._ballot, decided = self._election.step(self._ballot, self.sightings.ballots, tuple(reachable), wanted, now)
+        self._ballot, decided = self._election.step(
+            self._ballot, self.sightings.ballots, self._peers(reachable), wanted, now
+        )
         if decided is not None:
             self.sightings.hear_start(ring_id(decided), decided)
         return decided
@@ -125,6 +128,9 @@ class Council:
         ]
         strangers = sorted(self.sightings.strangers.items())
         return (*rings, *(f"peer {self._name(peer)} shares out {theirs}" for peer, theirs in strangers))
+
+    def _peers(self, reachable: Mapping[PeerName, None]) -> tuple[PeerName, ...]:
+        return tuple(peer for peer in reachable if peer not in self.sightings.strangers)
 
     def _seed(self, init: Init) -> RingStart | None:
         if not isinstance(init, Seed):

@@ -1,6 +1,6 @@
 """Requests that cannot be answered at once, and in what words they are refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ripstop.core.address import Range, format_address
@@ -49,11 +49,13 @@ def refusal(
     if pending.is_claim:
         return _claim_refusal(pending, ask, owners, name, contested)
     reasons = []
-    if ask.refused:
-        reasons.append(f"{_names(ask.refused, name)} had none to give")
-    if ask.silent:
-        reasons.append(f"{_names(ask.silent, name)} did not answer")
-    if ask.peer is not None:
+    silent = [peer for peer, answered in ask.tried.items() if not answered and peer in owners.reachable]
+    refused = [peer for peer, answered in ask.tried.items() if answered and peer in owners.reachable]
+    if refused:
+        reasons.append(f"{_names(refused, name)} had none to give")
+    if silent:
+        reasons.append(f"{_names(silent, name)} did not answer")
+    if ask.peer is not None and ask.peer not in ask.tried:
         reasons.append(f"{name(ask.peer)} is being asked")
     for peer, count in sorted(owners.away.items()):
         reasons.append(f"{name(peer)} owns {count} of them and cannot be reached")
@@ -63,10 +65,9 @@ def refusal(
         reasons.append(f"{owners.unknown} have no known owner yet")
     if contested:
         reasons.append("some are contested")
-    text = f"no address of {pending.subnet} is free here" + "".join(f"; {reason}" for reason in reasons)
-    if owners.away or owners.unknown or ask.silent or ask.peer is not None:
-        return NotReadyError(text)
-    return ExhaustedError(text)
+    text = f"no address of {pending.subnet} is free"
+    text += "".join(f"; {reason}" for reason in reasons) or ": this peer owns them all, and all are in use"
+    return ExhaustedError(text) if is_final(pending, ask, owners) else NotReadyError(text)
 
 
 def taken(address: int, container: str, peer: str = "") -> ConflictError:
@@ -88,12 +89,11 @@ def _claim_refusal(
         return ConflictError(f"address {address} belongs to a peer whose state is lost, so it may be in use")
     for peer in owners.away:
         return NotReadyError(f"address {address} belongs to peer {name(peer)}, which cannot be reached")
-    for peer in (*ask.silent, *([ask.peer] if ask.peer is not None else [])):
-        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which did not answer")
-    for peer in ask.refused:
-        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which cannot give it away now")
+    for peer in owners.reachable:
+        did = "cannot give it away now" if ask.tried.get(peer) else "did not answer"
+        return NotReadyError(f"address {address} belongs to peer {name(peer)}, which {did}")
     return NotReadyError(f"nobody is known to own address {address} yet")
 
 
-def _names(peers: Mapping[PeerName, object], name: Callable[[PeerName], str]) -> str:
+def _names(peers: Iterable[PeerName], name: Callable[[PeerName], str]) -> str:
     return ", ".join(name(peer) for peer in sorted(peers))

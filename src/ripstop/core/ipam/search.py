@@ -58,7 +58,7 @@ class Search:
 
     def no_ring(self) -> NotReadyError:
         """Return what is missing to a first ring."""
-        known, quorum = len(self.reachable) + 1, self._council.quorum(len(self.reachable))
+        known, quorum = self._council.electors(self.reachable)
         universe = self._estate.universe
         if known < quorum:
             return NotReadyError(
