@@ -11,8 +11,8 @@
 static const char usage[] =
 	"usage: udp_recv [options] PORT\n"
 	"\n"
-	"Prints \"ready\" once its socket is bound, then receives one udp_send stream until its end marker (or\n"
-	"silence) and prints one JSON line:\n"
+	"Prints \"ready\" once its socket is bound, and \"started\" at the first packet; receives one udp_send stream\n"
+	"until its end marker (or silence) and prints one JSON line:\n"
 	"  received    packets, repeated ones left out      sent        what the sender says; null if unheard\n"
 	"  lost        sent - received (no end marker: gaps up to the highest number seen)\n"
 	"  duplicated, reordered (number below one seen before), foreign (other streams, other senders)\n"
@@ -129,6 +129,8 @@ static void take(struct tally *t, const struct packet *packet, size_t size, int6
 		t->started = 1;
 		t->stream = packet->stream;
 		t->first = t->last = now;
+		puts("started");
+		fflush(stdout);
 	}
 	if (packet->stream != t->stream) {
 		t->foreign++;

@@ -93,15 +93,14 @@ def serving(node: Node, command: Sequence[str], ready: str = "ready") -> Iterato
         _finish(process)
 
 
-def result(process: "subprocess.Popen[str]", node: Node) -> Received:
-    """Wait for a `udp_recv` to end and return what it counted."""
-    try:
-        printed, said = process.communicate(timeout=END_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        raise LabError(f"{node.name}: the receiver did not end") from None
-    if not printed.strip():
+def _result(node: Node, process: "subprocess.Popen[str]") -> Received:
+    """Wait for a `udp_recv` to end, which it does soon after its sender, and return what it counted."""
+    assert process.stdout is not None
+    printed = process.stdout.read().splitlines()
+    _, said = process.communicate()
+    if not printed:
         raise LabError(f"{node.name}: the receiver printed nothing: {said.strip()}")
-    return msgspec.json.decode(printed, type=Received)
+    return msgspec.json.decode(printed[-1], type=Received)
 
 
 def iperf(
@@ -161,6 +160,17 @@ class Feed:
     source: Node
     receivers: tuple[tuple[Node, "subprocess.Popen[str]"], ...]
 
+    def wait_until_heard(self) -> None:
+        """Wait until every receiver has got a packet.
+
+        Raises:
+            LabError: one has given up.
+        """
+        for node, process in self.receivers:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "started":
+                raise LabError(f"{node.name} gets nothing from {self.source.name}")
+
     def running(self) -> bool:
         """Whether packets are still being sent."""
         return self.sender.poll() is None
@@ -175,7 +185,7 @@ class Feed:
         printed, said = self.sender.communicate()
         if not printed.strip():
             raise LabError(f"{self.source.name}: the sender printed nothing: {said.strip()}")
-        return msgspec.json.decode(printed, type=Sent), [result(process, node) for node, process in self.receivers]
+        return msgspec.json.decode(printed, type=Sent), [_result(node, process) for node, process in self.receivers]
 
 
 @contextlib.contextmanager

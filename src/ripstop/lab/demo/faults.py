@@ -20,6 +20,8 @@ def cut(stage: Stage) -> None:
         traffic.feeding(a.node, [b.node], b.address, size=100, rate=PROBE_RATE, seconds=LONG) as there,
         traffic.feeding(b.node, [a.node], a.address, size=100, rate=PROBE_RATE, seconds=LONG, port=BACK_PORT) as back,
     ):
+        there.wait_until_heard()
+        back.wait_until_heard()
         start = time.monotonic()
         stage.lab.cut("h1", "h2")
         stage.lab.heal("h1", "h3")
@@ -43,6 +45,7 @@ def kill(stage: Stage) -> None:
     host = stage.lab.host("h3")
     source, others = stage.guests[0], [guest.node for guest in stage.guests[1:]]
     with traffic.feeding(source.node, others, GROUP, group=True, rate=RATE, seconds=LONG) as feed:
+        feed.wait_until_heard()
         time.sleep(SHOWN)
         pid = host.daemon_pid()
         host.kill_daemon()
