@@ -43,7 +43,7 @@ def host(pair: Lab, container: Container) -> Iterator[Host]:
     for port in host.client.call("ports"):
         host.ripstop("detach", "--id", port.container)
     host.ripstop("hide")
-    container.run("ip link delete eth0".split(), check=False)
+    container.run(["ip", "link", "delete", "eth0"], check=False)
 
 
 def test_attach_gives_an_address_and_the_way_to_the_other_host(pair: Lab, host: Host, container: Container) -> None:

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from ripstop.kernel import bpffs, netns
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 
 
 def traces(host: Host) -> str:
     """Return everything an instance could leave in a namespace."""
-    commands = ("ip -br link", "ip route", "nft list ruleset", "tc filter show dev eth0 ingress", "tc qdisc show")
-    pins = sorted(str(path) for path in Path("/sys/fs/bpf").glob("ripstop/*"))
-    return "\n".join([*(host.run(command.split()).stdout for command in commands), *pins])
+    commands = ("ip route", "nft list ruleset", "tc filter show dev eth0 ingress", "tc qdisc show")
+    devices = [word for word in host.run(["ip", "-o", "link"]).stdout.split() if word.endswith(":")]
+    with netns.opened(str(host.netns_path)) as descriptor, netns.entered(descriptor):
+        pins = bpffs.existing_pin_directory()
+    return "\n".join([*devices, *(host.run(command.split()).stdout for command in commands), f"pins: {pins}"])
 
 
 def refused(host: Host, *flags: str, run_dir: str = "run") -> str:
@@ -48,7 +51,9 @@ def test_bad_choices_are_refused(bare_host: Lab, flags: list[str], reason: str) 
 
 def test_a_tcp_port_in_use_is_named(bare_host: Lab) -> None:
     host = bare_host.host("h1")
-    user = host.start(["python3", "-c", "import socket; s=socket.create_server(('',6783)); print(flush=True); input()"])
+    user = host.start(
+        ["python3", "-c", "import socket; s=socket.create_server(('',6783)); print(flush=True); s.accept()"]
+    )
     try:
         assert user.stdout is not None and user.stdout.readline()
         assert "TCP port 6783 is in use" in refused(host)

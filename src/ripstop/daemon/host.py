@@ -202,11 +202,11 @@ def remove_everything(links: Links) -> list[str]:
         if links.index(name) is not None:
             links.delete(name)
             removed.append(f"device {name}")
+    for ifindex in links.indexes():
+        bpf_tc.detach_ingress(ifindex)
+        links.remove_idle_clsact(ifindex)
     pins = bpffs.existing_pin_directory()
     if pins is not None:
-        for ifindex in links.indexes():
-            bpf_tc.detach_ingress(ifindex)
-            links.remove_idle_clsact(ifindex)
         bpffs.remove(pins)
         removed.append(f"pins {pins}")
     if nft.clear():

@@ -53,12 +53,24 @@ def run(config: Config) -> int:
         lock = Lock(config.run_dir)
         try:
             asyncio.run(_Daemon(config, recent).run())
+        except ExceptionGroup as group:
+            raise _expected(group) from None
         finally:
             lock.release()
     except RipstopError as error:
         print(f"ripstop: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _expected(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the error of ours in what the tasks raised, if nothing else is in it; a bug keeps its traceback."""
+    while len(group.exceptions) == 1:
+        (error,) = group.exceptions
+        if not isinstance(error, ExceptionGroup):
+            return error if isinstance(error, RipstopError) else group
+        group = error
+    return group
 
 
 class _Daemon:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ripstop.core.errors import KernelError, StartError
 from ripstop.kernel import netns
+from ripstop.kernel.netns import outer_processes
 
 _BPF_FS_MAGIC = 0xCAFE4A11  # include/uapi/linux/magic.h
 _MOUNT_POINT = "/sys/fs/bpf"
@@ -21,8 +22,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def pin_directory() -> Path:
     """Return this network namespace's directory for pins, making it and mounting bpffs if need be.
 
-    Under `ip netns exec` the process has a `/sys` of its own without bpffs; then the machine's first process is
-    looked through, for what is mounted in a passing mount namespace would be lost with the daemon.
+    Under `ip netns exec` the process has a `/sys` of its own without bpffs; then we look through whoever started us,
+    for what is mounted in a passing mount namespace would be lost with the daemon.
 
     Raises:
         StartError: bpffs is not there and cannot be mounted.
@@ -62,9 +63,9 @@ def remove(directory: Path) -> None:
 
 
 def _find() -> Path | None:
-    for candidate in (_MOUNT_POINT, f"/proc/1/root{_MOUNT_POINT}"):
-        if _is_bpffs(candidate):
-            return Path(candidate)
+    for root in ("", *(f"/proc/{pid}/root" for pid in outer_processes())):
+        if _is_bpffs(root + _MOUNT_POINT):
+            return Path(root + _MOUNT_POINT)
     return None
 
 
@@ -76,8 +77,9 @@ def _is_bpffs(path: str) -> bool:
 
 
 def _mount() -> None:
-    """Mount bpffs where it outlives us: in the mount namespace of the machine's first process."""
-    command = ["nsenter", "--mount=/proc/1/ns/mnt", "mount", "-t", "bpf", "bpf", _MOUNT_POINT]
+    """Mount bpffs where it outlives us: in the outermost mount namespace that we may enter."""
+    pid = next(iter(outer_processes()), os.getpid())
+    command = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "mount", "-t", "bpf", "bpf", _MOUNT_POINT]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except OSError as error:

@@ -35,8 +35,8 @@ def cookie() -> int:
 def opened(path: str) -> Iterator[int]:
     """Yield a descriptor of the network namespace at `path`.
 
-    A daemon in a mount namespace of its own may not see what the caller sees: then the path is tried as the
-    machine's first process sees it.
+    A daemon in a mount namespace of its own may not see what the caller sees: then the path is tried as those who
+    started the daemon see it.
 
     Raises:
         NotFoundError: there is nothing at `path`.
@@ -53,7 +53,7 @@ def _open(path: str) -> int:
     if not path.startswith("/"):
         raise RequestError(f"namespace {path!r} is no absolute path; write it as /run/netns/NAME or /proc/PID/ns/net")
     reason = ""
-    for candidate in (path, f"/proc/1/root{path}"):
+    for candidate in (path, *(f"/proc/{pid}/root{path}" for pid in outer_processes())):
         try:
             descriptor = os.open(candidate, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -66,6 +66,20 @@ def _open(path: str) -> int:
     if reason == "not a network namespace":
         raise RequestError(f"{path} is not a network namespace; give /run/netns/NAME or /proc/PID/ns/net")
     raise NotFoundError(f"namespace {path}: {reason}; is the container still running?")
+
+
+def outer_processes() -> tuple[int, ...]:
+    """Return those of our ancestors whose view of the file system we may use, the outermost first."""
+    found, pid = [], os.getpid()
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+            if pid:
+                Path(f"/proc/{pid}/root/.").stat()
+                found.append(pid)
+        except OSError:
+            continue
+    return tuple(reversed(found))
 
 
 def _is_netns(descriptor: int) -> bool:

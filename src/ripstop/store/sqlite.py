@@ -1,4 +1,8 @@
-"""State on disk: one SQLite database, small keys and values, each change one transaction."""
+"""State on disk: one SQLite database, small keys and values, each change one transaction.
+
+What others rely on (addresses given out, ports, our name) is on the disk itself before `put` returns.  What the mesh
+remembers only to start faster need not survive a power failure, and so does not wait for the disk.
+"""
 
 import sqlite3
 from collections.abc import Iterable
@@ -7,6 +11,7 @@ from pathlib import Path
 from ripstop.core.errors import RipstopError, StartError
 
 _SCHEMA = 1  # PRAGMA user_version
+_HINTS = "mesh/"  # keys whose loss costs time, nothing else
 
 
 class StoreError(RipstopError):
@@ -27,7 +32,6 @@ class Store:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
             (found,) = self._database.execute("PRAGMA user_version").fetchone()
             if found > _SCHEMA:
                 raise StartError(f"{path} was written by a newer ripstop; use that one, or another --state-dir")
@@ -52,9 +56,12 @@ class Store:
         Raises:
             StoreError: nothing was written.
         """
+        changes = list(items)
+        is_hint = all(key.startswith(_HINTS) for key, _ in changes)
         try:
+            self._database.execute(f"PRAGMA synchronous={'NORMAL' if is_hint else 'FULL'}")
             self._database.execute("BEGIN IMMEDIATE")
-            for key, value in items:
+            for key, value in changes:
                 if value is None:
                     self._database.execute("DELETE FROM state WHERE key = ?", (key,))
                 else:

@@ -101,6 +101,7 @@ class Mesh:
         self._routing = Routing(self._membership, settings.mtu, now)
         self._memory = Memory(self._replica, now)
         self._underlay_mtu = 0  # bytes; 0 until known
+        self._addresses: tuple[UnderlayIp, ...] = ()  # of our NICs
         self._forget_at = now + FORMER_LIFE
         self._settle_at = math.inf
         self._is_settled = not former.paths
@@ -226,11 +227,16 @@ class Mesh:
         if not self._underlay_mtu:
             self._settle_at = now + SETTLE
         self._underlay_mtu = event.mtu or self._underlay_mtu
+        gone, self._addresses = set(self._addresses) - set(event.addresses), event.addresses
+        effects: list[Effect | Internal] = []
+        for connection in self._connections.current().values():
+            if connection.local in gone:  # TCP would keep trying for minutes from an address that is nobody's
+                effects += self._connections.refuse(connection, f"our address {connection.local} is gone")
         self._membership.use_underlay(event.addresses)
         self._paths.use_underlay(event.addresses, self._underlay_mtu, now)
         self._connector.urge_all(now)
         self._members_changed = True
-        return []
+        return effects
 
     def _leave(self, now: float) -> list[Effect | Internal]:
         self._membership.left = True
