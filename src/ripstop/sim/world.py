@@ -15,7 +15,19 @@ from random import Random
 from typing import Protocol
 
 from ripstop.core.effects import Close, Dial, Effect, Internal, Publish, Save, Send, SendProbe, UseMtu
-from ripstop.core.events import Accepted, Closed, Dialed, DialFailed, Endpoint, Event, Probed, Received, UnderlayChanged
+from ripstop.core.events import (
+    Accepted,
+    Closed,
+    ConnectRequested,
+    Dialed,
+    DialFailed,
+    Endpoint,
+    ForgetRequested,
+    LeaveRequested,
+    Probed,
+    Received,
+    UnderlayChanged,
+)
 from ripstop.core.names import ConnectionId, PeerName, UnderlayIp
 from ripstop.core.overlay.mtu import path_mtu
 from ripstop.sim.kernel import FakeKernel
@@ -26,16 +38,25 @@ PORT = 6783
 DIAL_TIMEOUT = 5.0  # seconds
 STREAM_PATIENCE = 15.0  # seconds a cut may last before a stream breaks
 RETRY = 0.3  # seconds between attempts of a stream to get through a cut
+STUCK = 1000  # ticks of one host without any time passing
 ASK_INTERVAL = 0.1  # seconds
 _LENGTH = 4  # bytes before a frame's body
+
+
+WorldEvent = (
+    Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
+    | ConnectRequested | ForgetRequested | LeaveRequested
+)  # fmt: skip
 
 
 class Core(Protocol):
     """What the world runs on a host."""
 
-    deadline: float
+    @property
+    def deadline(self) -> float:
+        """When `tick` next has something to do, seconds."""
 
-    def receive(self, event: Event, now: float) -> Sequence[Effect | Internal]:
+    def receive(self, event: WorldEvent, now: float) -> Sequence[Effect | Internal]:
         """Take one event."""
 
     def tick(self, now: float) -> Sequence[Effect | Internal]:
@@ -62,6 +83,8 @@ class Host:
     life: int = 0  # counts starts of the daemon; what was meant for an earlier one is void
     last_connection: int = 0
     wake_at: float = math.inf
+    ticked_at: float = -math.inf
+    ticks: int = 0  # at that very time
 
 
 @dataclass(slots=True)
@@ -160,9 +183,13 @@ class World:
         if host.core:
             self._deliver(host, UnderlayChanged(host.addresses, host.mtu))
 
-    def tell(self, name: PeerName, event: Event) -> None:
+    def tell(self, name: PeerName, event: WorldEvent) -> None:
         """Let something happen to the daemon of a host, now."""
         self._deliver(self.hosts[name], event)
+
+    def perform(self, name: PeerName, effects: Sequence[Effect | Internal]) -> None:
+        """Perform what the core of a host returned when it was asked past the world."""
+        self._perform(self.hosts[name], effects)
 
     def carry(self, local: UnderlayIp, remote: UnderlayIp) -> FakeKernel | None:
         """Return whose kernel gets a frame, as things are now; None if nobody."""
@@ -191,7 +218,7 @@ class World:
             self.now = pause
         return bool(until and until())
 
-    def _deliver(self, host: Host, event: Event) -> None:
+    def _deliver(self, host: Host, event: WorldEvent) -> None:
         if host.core is not None:
             self.happened += 1
             self._note(host, event)
@@ -202,6 +229,10 @@ class World:
             return
         host.wake_at = math.inf
         if self.now >= host.core.deadline:
+            host.ticks = host.ticks + 1 if host.ticked_at == self.now else 0
+            host.ticked_at = self.now
+            if host.ticks > STUCK:
+                raise RuntimeError(f"{host.name} is stuck at {self.now}: its deadline does not move on")
             self._note(host, "tick")
             self._perform(host, host.core.tick(self.now))
         else:

@@ -113,7 +113,7 @@ class Connections:
                 connection.heard_at = max(connection.heard_at, now - SILENCE_LIMIT + STALL_LIMIT)
         effects: list[Effect] = []
         for connection in list(self._live.values()):
-            if now - connection.heard_at >= SILENCE_LIMIT:
+            if now >= connection.heard_at + SILENCE_LIMIT:
                 effects += self.end(connection, Step.SILENCE, f"silent for {SILENCE_LIMIT:.0f} s")
         if now >= self._beat_at:
             self._beat_at = now + HEARTBEAT_INTERVAL

@@ -56,6 +56,8 @@ from ripstop.core.mesh.routes import next_hop
 from ripstop.core.mesh.routing import Here, Routing
 from ripstop.core.names import ConnectionId, PeerName, ShortId, UnderlayIp
 
+__all__ = ["Identity", "Mesh", "MeshEvent", "Settings"]
+
 SETTLE = 1.0  # seconds after a restart in which the kernel keeps the tables it has, unless we know better before
 FORMER_LIFE = 30.0  # seconds until addresses of the last run that nobody confirmed are dropped
 REFUTE_FIRST, REFUTE_LIMIT = 0.5, 60.0  # seconds between refutations, doubling; two peers of one name never agree

@@ -84,6 +84,7 @@ class PathMonitor:
         self._answers_wanted = 1  # rounds of a search
         self._answered: dict[int, None] = {}  # rounds of the present search
         self._alternative: Path | None = None  # answered while searching, or while the path in use is doubted
+        self._too_narrow: UnderlayIp | None = None  # answered while searching, but only small probes
         self._adopt_at = math.inf  # when what a search has found becomes the path
         self._largest = 0  # answered while sizing, bytes
         self._check: int | None = None  # nonce of the last probe of each kind, until answered
@@ -148,6 +149,8 @@ class PathMonitor:
         if self._alternative and now >= self._adopt_at:
             self._work(self._alternative, now)
             return []
+        if self._too_narrow and not self._alternative:
+            self.reason = f"{self._too_narrow} answers, but no packets of {MIN_MTU} bytes"
         self._rounds += 1
         self._searched_at = now
         pause = CHECK_INTERVAL if self._rounds < self._slow_after else SLOW_INTERVAL
@@ -156,8 +159,7 @@ class PathMonitor:
 
     def _take_found(self, sent: _Sent, local: UnderlayIp, now: float) -> None:
         if sent.mtu < MIN_MTU:
-            if sent.round < self._rounds:
-                self.reason = f"{sent.remote} answers, but no packets of {MIN_MTU} bytes"
+            self._too_narrow = sent.remote
             return
         self._answered[sent.round] = None
         if self._alternative is None:
@@ -178,8 +180,8 @@ class PathMonitor:
         self.path = path
         self.reason = ""
         self._answered_at = now
-        self._check_at = now + CHECK_INTERVAL
-        self._full_at = now + FULL_INTERVAL
+        self._check_at = _on_grid(now + CHECK_INTERVAL)
+        self._full_at = _on_grid(now + FULL_INTERVAL)
         self._enter(Phase.WORKING, self._check_at)
 
     def _watch(self, now: float) -> list[SendProbe]:
@@ -192,11 +194,11 @@ class PathMonitor:
             return self._size(now)
         probes = []
         if now >= min(self._check_at, self._full_at):
-            self._check_at = now + CHECK_INTERVAL
+            self._check_at = _on_grid(now + CHECK_INTERVAL)
             self._check = self._nonce + 1
             probes.append(self._probe(self.path.remote, SMALL, now))
         if now >= self._full_at:
-            self._full_at = now + FULL_INTERVAL
+            self._full_at = _on_grid(now + FULL_INTERVAL)
             self._full = self._nonce + 1
             sizes = [size for size in self._sizes() if size > self.path.mtu][-1:]
             probes += [self._probe(self.path.remote, size, now) for size in (self.path.mtu, *sizes)]
@@ -209,7 +211,7 @@ class PathMonitor:
             for nonce in (self._check, self._full)
             if nonce is not None and nonce in self._sent
         ]
-        self.deadline = max(now, math.ceil(min(self._check_at, self._full_at, *judged) / GRID) * GRID)
+        self.deadline = min(self._check_at, self._full_at, *judged)
 
     def _is_unanswered(self, nonce: int | None, now: float) -> bool:
         return nonce is not None and nonce in self._sent and now >= self._sent[nonce].at + self._patience()
@@ -220,7 +222,7 @@ class PathMonitor:
         raised = max(sent.mtu, self.path.mtu) if sent.mtu <= self._limit else self.path.mtu
         self.path = Path(self.path.remote, event.local, raised)
         if self._phase is Phase.DOUBTED and self.path.remote in self._candidates:
-            self._check_at = now + CHECK_INTERVAL
+            self._check_at = _on_grid(now + CHECK_INTERVAL)
             self._enter(Phase.WORKING, min(self._check_at, self._full_at))
         elif self._phase is Phase.SIZING:
             self._largest = max(self._largest, sent.mtu)
@@ -285,6 +287,7 @@ class PathMonitor:
         self._slow_after = SLOW_AFTER
         self._largest = 0
         self._alternative = None
+        self._too_narrow = None
         self._adopt_at = math.inf
         self._answered = {}
         self._check = self._full = None
@@ -303,3 +306,7 @@ class PathMonitor:
 
     def _patience(self) -> float:
         return max(PATIENCE, min(3 * (self.rtt or 0.0), LOST_AFTER))
+
+
+def _on_grid(when: float) -> float:
+    return math.ceil(when / GRID) * GRID

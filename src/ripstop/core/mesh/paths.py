@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from random import Random
 
 import msgspec
@@ -59,10 +58,10 @@ class Paths:
             monitor = before.get(record.name) or self._watch(record.name, now)
             monitor.short_id = record.short_id
             candidates = tuple(address for address in record.addresses if address not in self._addresses)
-            path = monitor.path
+            path, reason = monitor.path, monitor.reason
             monitor.use(candidates, self._underlay_mtu, now)
             self._monitors[record.name] = monitor
-            effects += self._changes(monitor, path)
+            effects += self._changes(monitor, path, reason)
         self._schedule()
         return effects
 
@@ -80,12 +79,12 @@ class Paths:
             monitor = self._monitors.get(probe.target)
             if monitor is None or probe.sender != self._own:
                 return []
-            path, was_next = monitor.path, monitor.deadline <= self.deadline
+            path, reason, was_next = monitor.path, monitor.reason, monitor.deadline <= self.deadline
             monitor.receive(event, now)
             if was_next:
                 self._schedule()
             self.deadline = min(self.deadline, monitor.deadline)
-            return self._changes(monitor, path)
+            return self._changes(monitor, path, reason)
         if probe.target == self._own and probe.sender in self._monitors:
             return [SendProbe(event.remote, msgspec.structs.replace(probe, ack=True))]
         return []
@@ -95,9 +94,9 @@ class Paths:
         effects: list[Effect] = []
         for monitor in self._monitors.values():
             if now >= monitor.deadline:
-                path = monitor.path
+                path, reason = monitor.path, monitor.reason
                 effects += monitor.tick(now)
-                effects += self._changes(monitor, path)
+                effects += self._changes(monitor, path, reason)
         self._schedule()
         return effects
 
@@ -107,14 +106,17 @@ class Paths:
     def _schedule(self) -> None:
         self.deadline = min((monitor.deadline for monitor in self._monitors.values()), default=math.inf)
 
-    def _changes(self, monitor: PathMonitor, before: Path | None) -> list[Effect]:
-        """Say what people may want to know of a path that came, went or moved."""
-        after = monitor.path
-        if after == before:
+    def _changes(self, monitor: PathMonitor, path: Path | None, reason: str) -> list[Effect]:
+        """Say what people may want to know of a path that came, went or moved, or cannot be; before, it was this."""
+        found = monitor.path
+        if found != path:
+            self.generation += 1
+        if found is None:
+            if path:
+                return [Notice("warning", f"path to {monitor.peer} lost: {monitor.reason}")]
+            if monitor.reason != reason and monitor.reason:
+                return [Notice("warning", f"no path to {monitor.peer}: {monitor.reason}")]
             return []
-        self.generation += 1
-        if after is None:
-            return [Notice("warning", f"path to {monitor.peer} lost: {monitor.reason}")]
-        if before and replace(after, local=before.local) == before:
+        if path and (found.remote, found.mtu) == (path.remote, path.mtu):
             return []
-        return [Notice("info", f"path to {monitor.peer} at {after.remote}, {after.mtu} bytes")]
+        return [Notice("info", f"path to {monitor.peer} at {found.remote}, {found.mtu} bytes")]
