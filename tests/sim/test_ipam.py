@@ -15,22 +15,44 @@ STEPS = 60
 @pytest.mark.parametrize("block", range(10))
 def test_no_address_is_given_out_twice(block: int) -> None:
     for seed in range(block, SEEDS, 10):
-        live(seed)
+        rng = Random(seed)
+        count = rng.randint(2, 5)
+        seeds = tuple(peer_name(n) for n in range(1, 1 + rng.randint(1, count)))
+        world = World(count, rng, init=Seed(seeds) if seed % 4 == 0 else Consensus(count))
+        live(world, rng)
+        assert len({world.allocator(n).status().ring for n in range(1, count + 1)}) == 1
 
 
-def live(seed: int) -> None:
+@pytest.mark.parametrize("block", range(5))
+def test_clusters_that_meet_never_mix(block: int) -> None:
+    """Too low a quorum and a cut from the start make several rings."""
+    for seed in range(block, SEEDS // 2, 5):
+        rng = Random(seed)
+        count = rng.randint(3, 5)
+        world = World(count, rng, init=Consensus(rng.randint(1, 2)))
+        world.split(*([n] for n in range(1, count + 1)))
+        live(world, rng)
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_a_lost_disk_costs_space_but_no_address(block: int) -> None:
+    for seed in range(block, SEEDS // 2, 5):
+        rng = Random(seed)
+        world = World(rng.randint(2, 5), rng)
+        live(world, rng, wipes=True)
+
+
+def live(world: World, rng: Random, *, wipes: bool = False) -> None:
     """Let hosts live through one random story, checking all along; then heal, and check that all is well."""
-    rng = Random(seed)
-    count = rng.randint(2, 5)
-    init = Seed(tuple(peer_name(n) for n in range(1, 1 + rng.randint(1, count)))) if seed % 4 == 0 else Consensus(count)
-    world = World(count, rng, init=init)
     world.loss, world.doubling, world.crashes = rng.choice([0.0, 0.2, 0.5]), 0.2, rng.choice([0.0, 0.01, 0.05])
     for _ in range(STEPS):
-        happen(world, rng, count)
+        if wipes and rng.random() < 0.05:
+            world.wipe(rng.randint(1, len(world.hosts)))
+        else:
+            happen(world, rng, len(world.hosts))
         world.check()
     world.settle()
-    if world.allocator(1).ready:
-        world.check_peace()
+    world.check_peace()
     world.check()
 
 
