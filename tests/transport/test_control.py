@@ -33,6 +33,8 @@ async def two_ends() -> AsyncIterator[tuple[End, End]]:
         first, second = End(PORT, tasks), End(PORT + 1, tasks)
         await first.transport.listen()
         await second.transport.listen()
+        await first.transport.serve()
+        await second.transport.serve()
         yield first, second
         await first.transport.close()
         await second.transport.close()

@@ -60,17 +60,23 @@ class Driver:
         """Run until cancelled.  A bug in the core ends the daemon: the kernel keeps forwarding."""
         clock = asyncio.get_running_loop().time
         while True:
-            if clock() >= self.node.deadline:  # first, so that a full inbox cannot starve timers
-                effects = self.node.tick(clock())
-            else:
-                try:
-                    async with asyncio.timeout_at(self.node.deadline):
-                        event = await self._inbox.get()
-                except TimeoutError:
-                    continue
-                effects = self.node.receive(event, clock())
+            if clock() >= self.node.deadline:
+                self._perform(self.node.tick(clock()))
+                await asyncio.sleep(0)  # what came in during a stall is heard before the next timer judges silence
+            event = await self._next_event()
+            if event is not None:
+                self._perform(self.node.receive(event, clock()))
                 self._inbox.task_done()
-            self._perform(effects)
+
+    async def _next_event(self) -> Event | None:
+        """Return the next event, or None once a timer is due."""
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()
+        try:
+            async with asyncio.timeout_at(self.node.deadline):
+                return await self._inbox.get()
+        except TimeoutError:
+            return None
 
     def _perform(self, effects: list[Effect]) -> None:
         """Perform in order; once a `Save` has failed, nothing after it is promised to anybody."""

@@ -123,6 +123,7 @@ class _Daemon:
             await sensors.start()
             running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
             await containers.adopt(tuple(node.allocator.holders()))
+            await control.serve()
             controller = Controller(
                 config, node, driver, containers, reconciler, shell, control, host, self._recent, self._go_down
             )

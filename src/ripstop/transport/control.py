@@ -62,12 +62,19 @@ class ControlTransport:
     _logged: set[UnderlayIp] = field(default_factory=set)
 
     async def listen(self) -> None:
-        """Open the port.
+        """Open the port; who connects waits until `serve`.
 
         Raises:
             OSError: it is in use.
         """
-        self._server = await asyncio.start_server(self._accept, host="0.0.0.0", port=self.port, reuse_address=True)
+        self._server = await asyncio.start_server(
+            self._accept, host="0.0.0.0", port=self.port, reuse_address=True, start_serving=False
+        )
+
+    async def serve(self) -> None:
+        """Begin to take connections."""
+        assert self._server is not None, "listen first"
+        await self._server.start_serving()
 
     def perform(self, effect: Dial | Send | Close) -> None:
         """Do what the core asked; failures come back as events."""

@@ -94,7 +94,10 @@ class Memory:
 
     def tick(self, now: float, *, at_once: bool = False) -> list[Save]:
         """Write what is due."""
-        if not (self._unsaved or self._keys) or (now < self._save_at and not at_once):
+        if not (self._unsaved or self._keys):
+            self.deadline = math.inf
+            return []
+        if now < self._save_at and not at_once:
             return []
         items: list[tuple[str, bytes | None]] = [
             (_ENTRY + key, msgspec.msgpack.encode(self._replica.get(key))) for key in self._keys
