@@ -199,6 +199,7 @@ def feeding(
     rate: float = 0.0,
     seconds: float = 0.0,
     count: int = 0,
+    idle: float = 2.0,
     port: str = PORT,
 ) -> Iterator[Feed]:
     """Send numbered UDP packets from one node to one address while the block runs, or until it is enough.
@@ -212,10 +213,11 @@ def feeding(
         rate: packets a second, 0 = as many as possible.
         seconds: how long; or else
         count: how many packets.
+        idle: seconds of silence after which receivers give up.
         port: of the receivers.
     """
     join = ["--group", address] if group else ["--ipv6"] if ":" in address else []
-    listen = [program("udp_recv"), "--truncate", "--wait=5", "--interface=eth0", *join, port]
+    listen = [program("udp_recv"), "--truncate", "--wait=5", f"--idle={idle:g}", "--interface=eth0", *join, port]
     amount = f"--count={count}" if count else f"--seconds={seconds:g}"
     send = [program("udp_send"), f"--size={size}", amount, f"--rate={rate:g}", "--interface=eth0", address, port]
     with contextlib.ExitStack() as stack:

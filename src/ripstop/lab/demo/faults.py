@@ -1,14 +1,15 @@
 """What must not hurt: a link that goes while another comes, and a daemon that is killed."""
 
 import time
+from contextlib import AbstractContextManager
 
 from ripstop.lab import traffic
 from ripstop.lab.demo.feeds import GROUP, RATE
-from ripstop.lab.demo.stage import Stage
+from ripstop.lab.demo.stage import Guest, Stage
 
 HEAL_TIMEOUT = 20.0  # seconds
 PROBE_RATE = 1000.0  # packets a second; the gap in such a stream is the outage, to a millisecond
-BACK_PORT = "7711"
+THERE_PORT, BACK_PORT = "7711", "7712"
 SHOWN = 1.0  # seconds of feed before and after a fault, to show that it runs
 LONG = 60.0  # seconds; longer than any of this takes
 
@@ -16,10 +17,7 @@ LONG = 60.0  # seconds; longer than any of this takes
 def cut(stage: Stage) -> None:
     """Cut h1-h2 while h1-h3 comes up, and measure how long traffic between h1 and h2 stands still."""
     a, b = stage.guest("h1c1"), stage.guest("h2c1")
-    with (
-        traffic.feeding(a.node, [b.node], b.address, size=100, rate=PROBE_RATE, seconds=LONG) as there,
-        traffic.feeding(b.node, [a.node], a.address, size=100, rate=PROBE_RATE, seconds=LONG, port=BACK_PORT) as back,
-    ):
+    with _probes(a, b, THERE_PORT) as there, _probes(b, a, BACK_PORT) as back:
         there.wait_until_heard()
         back.wait_until_heard()
         start = time.monotonic()
@@ -33,11 +31,26 @@ def cut(stage: Stage) -> None:
         (_, [to_b]), (_, [to_a]) = there.stop(), back.stop()
     if not stage.outcome.expect(healed, f"h1c1 cannot reach h2c1 {HEAL_TIMEOUT:g} s after the cut"):
         return
+    stage.outcome.expect(None not in (to_a.sent, to_b.sent), "the streams between h1c1 and h2c1 did not end in order")
     stage.outcome.heal_s = max(to_a.max_gap_ms, to_b.max_gap_ms) / 1000
     path = stage.path(a, b)
     stage.outcome.expect(path == "via h3", f"h1c1 reaches h2c1 {path}, not via h3")
     stage.say(f"healed: {path}; traffic stood still for {stage.outcome.heal_s:.2f} s")
     stage.lab.wait()
+
+
+def _probes(source: Guest, target: Guest, port: str) -> AbstractContextManager[traffic.Feed]:
+    """Send a thin stream that outlives the outage."""
+    return traffic.feeding(
+        source.node,
+        [target.node],
+        target.address,
+        size=100,
+        rate=PROBE_RATE,
+        seconds=LONG,
+        idle=HEAL_TIMEOUT,
+        port=port,
+    )
 
 
 def kill(stage: Stage) -> None:

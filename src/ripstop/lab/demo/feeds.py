@@ -33,5 +33,5 @@ def multicast(stage: Stage) -> None:
         stage.say(f"  {node.name}: {got.received:,} received, {sent.sent - got.received} lost, "
                   f"{got.duplicated} twice, {got.reordered} late")  # fmt: skip
     outcome.expect(outcome.multicast_lost == 0, f"the feed lost {outcome.multicast_lost} packets")
-    outcome.expect(sent.pps > 0.95 * RATE, f"only {sent.pps:,.0f} packets/s were sent")
+    outcome.expect(sent.pps > 0.8 * RATE, f"only {sent.pps:,.0f} packets/s were sent")
     outcome.expect(not any(got.duplicated for got in received), "packets of the feed came twice")
