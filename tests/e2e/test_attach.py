@@ -41,7 +41,7 @@ def host(pair: Lab, container: Container) -> Iterator[Host]:
     host = pair.host("h1")
     yield host
     for port in host.client.call("ports"):
-        host.ripstop("detach", "--id", port.container)
+        host.ripstop("detach", "--id", port.container, check=False)  # it may be going by itself
     host.ripstop("hide")
     container.run(["ip", "link", "delete", "eth0"], check=False)
 
@@ -175,3 +175,33 @@ def test_attachments_survive_a_restart(pair: Lab, host: Host, container: Contain
     assert container.ping(pair.container("h2c1").address()) is not None
     line = refusal(pair.host("h2"), "attach", "--netns", str(container.netns_path), "--ifname", "eth1", address)
     assert "taken" in line
+
+
+def test_namespaces_that_vanish_during_attach_leave_nothing(host: Host, container: Container) -> None:
+    before = host.client.call("ipam").free
+    names = [f"{container.netns}v{number}" for number in range(12)]
+    for name in names:
+        host.run(["ip", "netns", "add", name])
+    attaching = [host.start(["ripstop", "attach", "--netns", name]) for name in names]
+    for name in names:
+        host.run(["ip", "netns", "delete", name])
+    for process in attaching:
+        _, error = process.communicate(timeout=30)
+        assert process.returncode in (0, 1) and "Traceback" not in error and len(error.splitlines()) <= 1
+    while host.client.call("ports") or host.client.call("ipam").free != before:  # bounded by the test's own time limit
+        pass
+    assert not [line for line in host.run(["ip", "-br", "link"]).stdout.splitlines() if line.startswith("rs")]
+
+
+def test_many_at_once_get_different_addresses(host: Host, container: Container) -> None:
+    names = [f"{container.netns}m{number}" for number in range(20)]
+    try:
+        for name in names:
+            host.run(["ip", "netns", "add", name])
+        attaching = [host.start(["ripstop", "attach", "--netns", name]) for name in names]
+        outputs = [process.communicate(timeout=60) for process in attaching]
+        assert [error for _, error in outputs if error] == []
+        assert len({address for address, _ in outputs}) == len(names)
+    finally:
+        for name in names:
+            host.run(["ip", "netns", "delete", name], check=False)
