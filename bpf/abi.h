@@ -35,7 +35,7 @@ enum device_flags {
 
 struct device {
 	__u32 ifindex; /* 0 = free slot */
-	__u32 flags;   /* enum device_flags */
+	enum device_flags flags;
 };
 
 struct fdb_value {
@@ -54,7 +54,7 @@ struct hop {
 	__be32 local;  /* outer source */
 	__u16 peer;    /* whose address `remote` is */
 	__u16 mtu;     /* bytes, the largest IP packet inside */
-	__u32 flags;   /* enum hop_flags */
+	enum hop_flags flags;
 };
 
 struct tree {

@@ -61,19 +61,19 @@ struct {
 	__type(value, struct tree);
 } trees SEC(".maps");
 
-/* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics.  Key: enum drop_reason. */
+/* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, DROP_REASONS);
-	__type(key, __u32);
+	__type(key, enum drop_reason);
 	__type(value, __u64);
 } drops SEC(".maps");
 
-/* Programs write, the daemon reads.  Key: enum counter_class. */
+/* Programs write, the daemon reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNT_CLASSES);
-	__type(key, __u32);
+	__type(key, enum counter_class);
 	__type(value, struct counter);
 } counters SEC(".maps");
 

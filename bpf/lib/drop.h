@@ -8,8 +8,7 @@
 
 static __always_inline void count_drop(enum drop_reason reason)
 {
-	__u32 key = reason;
-	__u64 *dropped = bpf_map_lookup_elem(&drops, &key);
+	__u64 *dropped = bpf_map_lookup_elem(&drops, &reason);
 
 	if (dropped)
 		*dropped += 1;
@@ -23,8 +22,7 @@ static __always_inline int drop(enum drop_reason reason)
 
 static __always_inline void count(struct __sk_buff *skb, enum counter_class class)
 {
-	__u32 key = class;
-	struct counter *counter = bpf_map_lookup_elem(&counters, &key);
+	struct counter *counter = bpf_map_lookup_elem(&counters, &class);
 
 	if (counter) {
 		counter->packets += 1;

@@ -48,22 +48,30 @@ static __always_inline int send_probe(struct __sk_buff *skb, const struct config
 	return bpf_redirect_neigh(way.ifindex, NULL, 0, 0);
 }
 
+/* A function of its own, so that the compiler keeps the struct's type for kernel/abi.py's test. */
+static __noinline long fill_upcall(struct __sk_buff *skb, struct upcall *upcall, __u32 at)
+{
+	__u32 length = skb->len - at;
+
+	if (length > UPCALL_FRAME)
+		length = UPCALL_FRAME;
+	if (length < ETH_HLEN)
+		return -1;
+	upcall->length = length;
+	upcall->unused = 0;
+	return bpf_skb_load_bytes(skb, at, upcall->frame, length);
+}
+
 /* Hand a probe that came in to the daemon; its frame starts `at` bytes into the packet. */
 static __always_inline int take_probe(struct __sk_buff *skb, __u32 at, __be32 remote, __be32 local)
 {
-	__u32 length = skb->len - at;
-	struct upcall *upcall;
+	struct upcall *upcall = bpf_ringbuf_reserve(&upcalls, sizeof(*upcall), 0);
 
-	upcall = bpf_ringbuf_reserve(&upcalls, sizeof(*upcall), 0);
 	if (!upcall)
 		return drop(DROP_UPCALL);
-	if (length > UPCALL_FRAME)
-		length = UPCALL_FRAME;
 	upcall->remote = remote;
 	upcall->local = local;
-	upcall->length = length;
-	upcall->unused = 0;
-	if (length < ETH_HLEN || bpf_skb_load_bytes(skb, at, upcall->frame, length)) {
+	if (fill_upcall(skb, upcall, at)) {
 		bpf_ringbuf_discard(upcall, 0);
 		return drop(DROP_SHORT_FRAME);
 	}
