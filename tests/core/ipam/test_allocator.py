@@ -9,7 +9,7 @@ from ripstop.core.address import Range
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Save, Tell
 from ripstop.core.errors import ConflictError, ExhaustedError, NotReadyError, RequestError, StartError
 from ripstop.core.ipam.allocator import Allocator, parse_init
-from ripstop.core.ipam.messages import RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token
 from ripstop.core.ipam.paxos import Consensus, Seed
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
@@ -307,6 +307,18 @@ def test_a_question_that_comes_twice_is_answered_with_space_once() -> None:
     assert told.body.granted == 15
 
 
+def test_a_donor_remembers_only_so_much() -> None:
+    donor = Allocator(B, Range.parse("10.32.0.0/12"), Seed((B,)), {}, 0.0, Random(1))
+    donor.tick(0.0)
+    one = SpaceWanted(FIRST + 1, FIRST + 2, donor.status().ring, nonce=1, birth=9)
+    for nonce in range(1, 300):
+        donor.hear(A, SpaceWanted(FIRST + nonce, FIRST + nonce + 1, donor.status().ring, nonce, 9), 0.0)
+    (told,) = [effect for effect in donor.hear(A, one, 0.0) if isinstance(effect, Tell)]
+    assert isinstance(told.body, SpaceAnswer)
+    assert told.body.granted == 0  # forgotten, and given away; who has it now comes along
+    assert [token.owner for _, token in told.body.tokens] == [A]
+
+
 def test_a_peer_of_another_ring_is_given_nothing() -> None:
     donor = Allocator(B, UNIVERSE, Seed((B,)), {}, 0.0, Random(1))
     donor.tick(0.0)
@@ -332,16 +344,21 @@ def test_malformed_tokens_are_ignored_and_named() -> None:
     assert allocator.status() == before
 
 
+def force(world: World, donor: int, to: int, run: Range, version: int) -> None:
+    """Change the ring over the head of an owner, as a taker of a dead peer's space would."""
+    ballot = world.host(to).entries[f"paxos/{peer_name(to)}"].value
+    assert isinstance(ballot, Ballot)
+    token = Token(run.start, peer_name(to), 0, run.end, ballot.birth)
+    entry = Entry(f"ring/{world.ring(to).id}/{run.start}", version, token)
+    for number in (to, donor):
+        name = peer_name(number)
+        world.call(name, world.allocator(number).learn(world.hosts[name].merge([entry]), world.now))
+
+
 def test_an_address_taken_from_a_container_s_owner_is_asked_for() -> None:
-    """A ring that was changed over our heads: what our containers hold must become ours again."""
     world = World(2, Random(1), init=Seed((A, B)))
     held = world.address(world.allocate(1, "mine"))
-    ring = world.allocator(1).status().ring
-    forced = Entry(f"ring/{ring}/{FIRST}", 7, Token(FIRST, B, 0, FIRST + 16, world_birth(world, 2)))
-    for name in (B, A):
-        allocator = world.hosts[name].allocator
-        assert allocator is not None
-        world.call(name, allocator.learn(world.hosts[name].merge([forced]), world.now))
+    force(world, 1, 2, Range(FIRST, FIRST + 16), version=7)
     assert world.allocator(1).status().strays == (held,)
     assert world.allocator(2).owned == (UNIVERSE,)
     world.run(1.0)
@@ -350,9 +367,34 @@ def test_an_address_taken_from_a_container_s_owner_is_asked_for() -> None:
     world.check()
 
 
-def world_birth(world: World, number: int) -> int:
-    ballot = world.host(number).entries[f"paxos/{peer_name(number)}"].value
-    return getattr(ballot, "birth", 0)
+def test_an_address_that_two_containers_hold_is_named_once() -> None:
+    world = World(2, Random(1), init=Seed((A, B)))
+    held = world.address(world.allocate(1, "mine"))
+    world.split([1], [2])
+    force(world, 1, 2, Range(FIRST, FIRST + 16), version=7)
+    assert world.address(world.claim(2, "theirs", held)) == held
+    world.split()
+    world.run(5.0, check=False)
+    said = [notice.text for notice in world.notices if "in conflict" in notice.text]
+    assert said == [
+        f"container mine here is in conflict: address 10.32.0.1 is taken by container theirs on peer {B}",
+    ]
+    world.release(2, "theirs")
+    world.run(40.0, step=0.5)
+    assert world.allocator(1).status().strays == ()
+
+
+def test_space_of_which_nobody_knows_the_owner_is_waited_for() -> None:
+    allocator = Allocator(A, UNIVERSE, Seed((B,)), {}, 0.0, Random(1))
+    allocator.tick(0.0)
+    ring = allocator.status().ring
+    allocator.learn([Entry(f"ring/{ring}/{FIRST}", 2, Token(FIRST, B, 0, FIRST + 16, 5))], 0.0)
+    allocator.allocate(REQUEST, ONE, Range(FIRST + 16, FIRST + 32), 2.0, 0.0)
+    allocator.claim(RequestId(2), TWO, FIRST + 20, 2.0, 0.0)
+    first, second = answers(allocator.tick(2.0))
+    assert isinstance(first, NotReadyError)
+    assert "14 have no known owner yet" in str(first)
+    assert str(second) == "nobody is known to own address 10.32.0.20 yet"
 
 
 def test_a_rival_s_range_is_not_given_out_and_the_rest_goes_on() -> None:
