@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from ripstop.core.address import Range
-from ripstop.core.effects import Announce, Answer, Effect, Internal, Save, Tell
+from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Save, Tell
 from ripstop.core.errors import ConflictError, ExhaustedError, NotReadyError, RequestError, StartError
 from ripstop.core.ipam.allocator import Allocator, parse_init
 from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token
@@ -335,10 +335,13 @@ def test_an_answer_to_no_question_changes_nothing() -> None:
 def test_malformed_tokens_are_ignored_and_named() -> None:
     allocator = lone()
     allocator.allocate(REQUEST, ONE, UNIVERSE, 0.0, 0.0)
-    before, ring = allocator.status(), allocator.status().ring
+    ring = allocator.status().ring
     beyond = Entry(f"ring/{ring}/{FIRST}", 9, Token(FIRST, B, 0, UNIVERSE.end + 1, 1))
-    (notice,) = allocator.learn([beyond], 0.0)
-    assert "ignored" in str(notice)
+    last = Entry(f"ring/{ring}/{FIRST + 31}", 2, Token(FIRST + 31, B, 0, FIRST + 32, 1))
+    effects = allocator.learn([beyond, last], 0.0)
+    assert any(isinstance(effect, Notice) and "ignored" in effect.text for effect in effects)
+    assert allocator.owned == (Range(FIRST, FIRST + 31),)  # what came along is taken
+    before = allocator.status()
     allocator.learn([Entry("ring-start/x", 1, RingStart(FIRST, UNIVERSE.end, ()))], 0.0)
     allocator.learn([Entry("ring/x", 1, Token(FIRST, B, 0, FIRST + 1))], 0.0)
     assert allocator.status() == before

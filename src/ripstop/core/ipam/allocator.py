@@ -322,11 +322,12 @@ class Allocator:
 
     def _merge(self, tokens: list[Stamped], now: float, out: Outbox) -> tuple[Stamped, ...]:
         """Take tokens of our ring; return those that were news."""
-        try:
-            change = self._estate.merge(tokens, out)
-        except ValueError as error:
-            out.notice("warning", f"tokens from another peer ignored: {error}")
+        ring = self._estate.ring
+        if ring is None:
             return ()
+        for malformed in (token for token in tokens if not ring.fits(token)):
+            out.notice("warning", f"token for {malformed.range} ignored: it is not within {self._universe}")
+        change = self._estate.merge([token for token in tokens if ring.fits(token)], out)
         if change.written:
             self._join_at = now + JOIN_AFTER
         return change.written

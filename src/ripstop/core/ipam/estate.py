@@ -61,11 +61,7 @@ class Estate:
         self._refresh()
 
     def merge(self, news: Iterable[Stamped], out: Outbox) -> Change:
-        """Take in what became known of the ring.
-
-        Raises:
-            ValueError: see `Ring.merge`.
-        """
+        """Take in what became known of the ring; only tokens that fit it."""
         if self.ring is None:
             return Change()
         tokens = list(news)

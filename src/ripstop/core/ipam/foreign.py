@@ -5,8 +5,6 @@ from ripstop.core.ipam.messages import Ballot, RingStart
 from ripstop.core.ipam.ring import Stamped, ring_id
 from ripstop.core.names import PeerName
 
-MAX_STASHED_RINGS = 8  # unknown rings whose tokens are kept in case their start comes later
-
 
 class Sightings:
     """Every ring of our universe that was heard of, with its tokens, ours included until we enter it."""
@@ -41,8 +39,6 @@ class Sightings:
 
     def stash(self, ring: str, stamped: Stamped) -> None:
         """Keep a token of a ring that we are not in."""
-        if ring not in self._tokens and len(self._tokens) >= MAX_STASHED_RINGS:
-            return
         known = self._tokens.setdefault(ring, {}).get(stamped.token.start)
         if known is None or stamped.rank > known.rank:
             self._tokens[ring][stamped.token.start] = stamped

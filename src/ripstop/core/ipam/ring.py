@@ -154,6 +154,10 @@ class Ring:
             if owner.owns(segment.stamped.token) and segment.stamped.version == news.version
         ]
 
+    def fits(self, news: Stamped) -> bool:
+        """Return whether a token speaks of addresses of the universe; nothing else is ever merged."""
+        return news.token.start <= news.token.end and self.universe.covers(news.range)
+
     def merge(self, news: Iterable[Stamped]) -> Change:
         """Take in tokens from elsewhere; what is known better here stays.
 
@@ -162,7 +166,7 @@ class Ring:
         """
         taken: dict[int, Stamped] = {}
         for one in news:
-            if not (one.token.start <= one.token.end and self.universe.covers(one.range)):
+            if not self.fits(one):
                 raise ValueError(f"token {one.token.start}-{one.token.end} is not within {self.universe}")
             known = taken.get(one.token.start) or self._tokens.get(one.token.start)
             if known is None or one.rank > known.rank:
