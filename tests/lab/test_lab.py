@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
@@ -15,15 +13,6 @@ from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from ripstop.lab.plan import LabError
 from ripstop.lab.removal import remove
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    """A lab name that no other run has; nothing of that lab stays, even if a test fails."""
-    unique = f"t{uuid4().hex[:10]}"
-    yield unique
-    remove(unique)
-    (state.ROOT / f"{unique}.lock").unlink(missing_ok=True)
 
 
 def reaches(lab: Lab, source: str, target: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
@@ -15,6 +16,8 @@ from ripstop.client import Client
 from ripstop.lab import namespaces
 from ripstop.lab.plan import LabError
 
+TENTATIVE_TIMEOUT = 10.0  # seconds; duplicate address detection takes 1 to 2: RFC 4862, section 5.4
+POLL = 0.05  # seconds between two looks
 _RTT = re.compile(r"= [\d.]+/([\d.]+)/")  # of `ping -q`: rtt min/avg/max/mdev = 0.036/0.036/0.036/0.000 ms
 
 
@@ -104,6 +107,18 @@ class Node:
             if interface.version == 6 and interface.ip.is_link_local:
                 return str(interface.ip)
         raise LabError(f"{self.name}: {ifname} has no IPv6 link-local address")
+
+    def wait_until_valid(self, ifname: str = "eth0") -> None:
+        """Wait until the IPv6 addresses of an interface may be used: until no duplicate has been found.
+
+        Raises:
+            LabError: that takes longer than it can.
+        """
+        deadline = time.monotonic() + TENTATIVE_TIMEOUT
+        while self.run(["ip", "-6", "address", "show", "dev", ifname, "tentative"]).stdout:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name}: {ifname} has a tentative address after {TENTATIVE_TIMEOUT:g} s")
+            time.sleep(POLL)
 
 
 class _Address(msgspec.Struct):

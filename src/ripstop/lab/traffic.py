@@ -56,7 +56,7 @@ class _Sum(msgspec.Struct):
 
 
 class _End(msgspec.Struct):
-    sum_received: _Sum
+    sum_received: _Sum | None = None
 
 
 class _Iperf(msgspec.Struct):
@@ -129,7 +129,7 @@ def iperf(
     with iperf_server(target, "--one-off") if server else contextlib.nullcontext():
         done = source.run(command, check=False, timeout=seconds + END_TIMEOUT)
     answer = msgspec.json.decode(done.stdout or "{}", type=_Iperf)
-    if answer.end is None or answer.error:
+    if answer.end is None or answer.end.sum_received is None or answer.error:
         raise LabError(f"iperf3 from {source.name} to {target.name}: {answer.error or done.stderr.strip()}")
     return answer.end.sum_received.bits_per_second / 1e9
 
@@ -199,6 +199,7 @@ def feeding(
     rate: float = 0.0,
     seconds: float = 0.0,
     count: int = 0,
+    wait: float = 5.0,
     idle: float = 2.0,
     port: str = PORT,
 ) -> Iterator[Feed]:
@@ -213,11 +214,20 @@ def feeding(
         rate: packets a second, 0 = as many as possible.
         seconds: how long; or else
         count: how many packets.
-        idle: seconds of silence after which receivers give up.
+        wait: seconds without a first packet after which receivers give up.
+        idle: seconds of silence after which they give up later.
         port: of the receivers.
     """
     join = ["--group", address] if group else ["--ipv6"] if ":" in address else []
-    listen = [program("udp_recv"), "--truncate", "--wait=5", f"--idle={idle:g}", "--interface=eth0", *join, port]
+    listen = [
+        program("udp_recv"),
+        "--truncate",
+        f"--wait={wait:g}",
+        f"--idle={idle:g}",
+        "--interface=eth0",
+        *join,
+        port,
+    ]
     amount = f"--count={count}" if count else f"--seconds={seconds:g}"
     send = [program("udp_send"), f"--size={size}", amount, f"--rate={rate:g}", "--interface=eth0", address, port]
     with contextlib.ExitStack() as stack:

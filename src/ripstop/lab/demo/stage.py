@@ -1,6 +1,5 @@
 """What every scene of the demo works with: the lab, its containers with their addresses, and what was found out."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
@@ -10,10 +9,6 @@ import msgspec
 from ripstop.lab.demo.outcome import Outcome
 from ripstop.lab.lab import Lab
 from ripstop.lab.node import Container
-from ripstop.lab.plan import LabError
-
-TENTATIVE_TIMEOUT = 10.0  # seconds; duplicate address detection takes 1 to 2: RFC 4862, section 5.4
-POLL = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class _Link(msgspec.Struct):
 
 
 def _guest(container: Container) -> Guest:
-    _wait_until_valid(container)
+    container.wait_until_valid()
     link = msgspec.json.decode(container.run(["ip", "-json", "link", "show", "eth0"]).stdout, type=list[_Link])[0]
     network = next(i.network for i in container.interfaces() if isinstance(i, IPv4Interface))
     return Guest(
@@ -76,11 +71,3 @@ def _guest(container: Container) -> Guest:
         mac=link.address,
         broadcast=str(network.broadcast_address),
     )
-
-
-def _wait_until_valid(container: Container) -> None:
-    deadline = time.monotonic() + TENTATIVE_TIMEOUT
-    while container.run(["ip", "-6", "address", "show", "dev", "eth0", "tentative"]).stdout:
-        if time.monotonic() > deadline:
-            raise LabError(f"{container.name}: its IPv6 address is still tentative after {TENTATIVE_TIMEOUT:g} s")
-        time.sleep(POLL)
