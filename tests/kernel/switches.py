@@ -55,6 +55,12 @@ class Container(Namespace):
     address: str
     port: int  # ifindex of the host's side
 
+    @property
+    def address6(self) -> str:
+        """Return its IPv6 address."""
+        _, _, host, index = self.address.split(".")
+        return f"fd00::{host}:{index}"
+
 
 @dataclass(slots=True)
 class Host:
@@ -148,7 +154,7 @@ class Lab:
         container.run("ip link set lo up")
         container.run("sysctl -qw net.ipv6.conf.eth0.accept_dad=0")
         container.run(f"ip address add {address}/16 dev eth0")
-        container.run(f"ip -6 address add fd00::{host.number}:{index}/64 dev eth0 nodad")
+        container.run(f"ip -6 address add {container.address6}/64 dev eth0 nodad")
         container.run("ip link set eth0 up")
         container.run("ip route add 224.0.0.0/4 dev eth0")
         return container
