@@ -81,4 +81,4 @@ class AllocatorMachine(RuleBasedStateMachine):
 
 
 TestAllocators = AllocatorMachine.TestCase
-TestAllocators.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAllocators.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

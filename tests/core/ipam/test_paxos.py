@@ -157,4 +157,4 @@ class PaxosMachine(RuleBasedStateMachine):
 
 
 TestPaxos = PaxosMachine.TestCase
-TestPaxos.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestPaxos.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
