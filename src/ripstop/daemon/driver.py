@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from ripstop.core.effects import Answer, Effect, Save
+from ripstop.core.effects import Answer, Effect, Save, Send
 from ripstop.core.errors import RequestError
 from ripstop.core.events import CancelRequested, Event
 from ripstop.core.names import RequestId
@@ -79,7 +79,7 @@ class Driver:
             return None
 
     def _perform(self, effects: list[Effect]) -> None:
-        """Perform in order; once a `Save` has failed, nothing after it is promised to anybody."""
+        """Perform in order; once a `Save` has failed, nothing after it is promised to anybody, near or far."""
         failure: StorageError | None = None
         for effect in effects:
             match effect:
@@ -90,6 +90,8 @@ class Driver:
                         self._shell.save(items)
                     except StoreError as error:
                         failure = StorageError(f"{error}; nothing was done")
+                case Send() if failure:
+                    continue  # peers fetch it by comparing notes; by then the disk may have room again
                 case _:
                     self._shell.perform(effect)
 
