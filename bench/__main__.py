@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import facts, report, results
+from bench import facts, measures, report, results
 from bench.measures import MEASURES, PLANS
 from bench.results import Results, Sample
 from bench.ways import KEYS, Way, opened
@@ -15,6 +15,7 @@ from ripstop.core.errors import RipstopError
 from ripstop.lab.signals import raising
 
 MIN_ROUNDS = 5  # for a result that counts
+NOISE = 0.1  # busy cores before anything is measured that are worth a warning
 
 
 def main() -> int:
@@ -26,6 +27,9 @@ def main() -> int:
     except RipstopError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130  # as a shell reports SIGINT
     print()
     print(report.table(done))
     print()
@@ -58,6 +62,9 @@ def _run(args: argparse.Namespace) -> Results:
     start = time.monotonic()
     samples: dict[str, list[Sample]] = {measure: [] for measure in args.measures}
     with opened([key for key in KEYS if key in args.ways], lambda line: print(line, file=sys.stderr)) as ways:
+        machine["background"] = f"{measures.background():.2f}"  # idle daemons included
+        if float(machine["background"]) > NOISE:
+            print(f"something else runs here: {machine['background']} cores are busy; expect noise", file=sys.stderr)
         for number in range(1 if args.quick else args.rounds):
             for measure in args.measures:
                 samples[measure] += _sample(measure, ways, number, quick=args.quick)

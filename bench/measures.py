@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.ways import Way
 from ripstop.lab import traffic
 
+USER_HZ = 100  # clock ticks a second in /proc/stat, on x86-64 and arm64
 GROUP = "239.192.7.1"  # organization-local scope: RFC 2365, section 6.2
 Numbers = dict[str, float]
 Measure = Callable[[Way, float], Numbers]
@@ -18,14 +19,12 @@ class Busy:
     """Processor time that the whole machine has spent, in clock ticks."""
 
     busy: int
-    total: int
 
     @classmethod
     def now(cls) -> "Busy":
         """Read /proc/stat.  Source: proc_stat(5); guest time is part of user time."""
         ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        idle = ticks[3] + ticks[4]
-        return cls(sum(ticks) - idle, sum(ticks))
+        return cls(sum(ticks) - ticks[3] - ticks[4])  # idle, and idle while a disk works
 
 
 def tcp(streams: int) -> Measure:
@@ -36,7 +35,7 @@ def tcp(streams: int) -> Measure:
         before, start = Busy.now(), time.monotonic()
         gbps = traffic.iperf(way.source, way.target, way.target.address(), streams=streams, seconds=seconds)
         after, end = Busy.now(), time.monotonic()
-        cores = (after.busy - before.busy) / _ticks_per_second() / (end - start)
+        cores = _cores(before, after, end - start)
         share = seconds / (end - start)  # the rest of the time is starting and ending iperf3
         return {f"tcp{streams}_gbps": gbps, f"tcp{streams}_gbps_per_core": gbps * share / cores}
 
@@ -105,5 +104,13 @@ PLANS: Mapping[str, Plan] = {
 }
 
 
-def _ticks_per_second() -> int:
-    return 100  # USER_HZ on x86-64 and arm64
+def background(seconds: float = 2.0) -> float:
+    """Return how many cores are busy while nothing is measured."""
+    before, start = Busy.now(), time.monotonic()
+    time.sleep(seconds)
+    return _cores(before, Busy.now(), time.monotonic() - start)
+
+
+def _cores(before: Busy, after: Busy, seconds: float) -> float:
+    """Return how many cores were busy on average."""
+    return (after.busy - before.busy) / USER_HZ / seconds

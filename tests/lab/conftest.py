@@ -13,4 +13,4 @@ def name() -> Iterator[str]:
     unique = f"t{uuid4().hex[:10]}"
     yield unique
     remove(unique)
-    (state.ROOT / f"{unique}.lock").unlink(missing_ok=True)
+    (state.ROOT / f"{unique}.lock").unlink(missing_ok=True)  # of owners that were killed

@@ -1,7 +1,7 @@
 """What is kept of a lab outside any process, under `/run/ripstop-lab/<lab>/`: its plan, and a directory per host.
 
 ```
-/run/ripstop-lab/<lab>.lock     held while somebody builds, owns or removes the lab
+/run/ripstop-lab/<lab>.lock     there and locked while somebody builds, owns or removes it
 /run/ripstop-lab/<lab>/lab.json  the plan, its cuts as they are now
 /run/ripstop-lab/<lab>/h1/       run/ and state/ of the daemon, daemon.log, daemon.pid
 ```
@@ -92,12 +92,34 @@ def locked(lab: str) -> Iterator[None]:
     """
     directory(lab)
     ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(ROOT / f"{lab}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = ROOT / f"{lab}.lock"
+    lock = _take(path, lab)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(f"lab {lab!r} is in use by another process; wait, or take another --lab NAME") from None
         yield
     finally:
-        os.close(lock)  # the file stays: removing it would let two processes hold two locks of one name
+        path.unlink()  # still ours; whoever opened it meanwhile sees that it is gone and makes a new one
+        os.close(lock)
+
+
+def _take(path: Path, lab: str) -> int:
+    """Return a descriptor that holds the lock file at `path`, and not one that has just been removed."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(lock, path):
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            raise LabError(f"lab {lab!r} is in use by another process; wait, or take another --lab NAME") from None
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

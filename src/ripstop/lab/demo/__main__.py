@@ -34,6 +34,8 @@ def main() -> int:
             _play(outcome, say)
     except RipstopError as error:
         outcome.failures.append(str(error))
+    except KeyboardInterrupt:
+        outcome.failures.append("interrupted")
     for failure in outcome.failures:
         say(f"FAILED: {failure}")
     print(outcome.to_json(), flush=True)
