@@ -7,6 +7,7 @@ from random import Random
 from ripstop.core.effects import Effect, Internal, Notice
 from ripstop.core.events import Endpoint
 from ripstop.core.mesh.mesh import Identity, Mesh, Settings
+from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import PeerName, UnderlayIp
 from ripstop.sim.kernel import follow_flood, follow_unicast
 from ripstop.sim.world import PORT, World
@@ -62,7 +63,8 @@ class Meshes:
     def complaints(self, at_most: int = 20) -> list[str]:
         """Follow a frame between every pair and a flood from every host; return what went wrong."""
         found: list[str] = []
-        up = [host for host in self.world.hosts.values() if host.is_on and host.kernel.tables.own]
+        up = [host for host in self.world.hosts.values() if host.is_on]
+        found += [f"{host.name} has no tables" for host in up if not host.kernel.tables.own]
         if len({host.kernel.tables.own for host in up}) != len(up):
             found.append("two hosts have the same short id")
         for source in up:
@@ -77,6 +79,10 @@ class Meshes:
                 if dict(flood.arrived) != {host.name: 1 for host in up if host is not source} or flood.dropped:
                     found.append(f"flood of {source.name}: {len(flood.arrived)} reached, {flood.dropped}")
         return found
+
+    def entries(self, name: PeerName) -> list[Entry]:
+        """Return all that a host knows of members and their reach, by key."""
+        return sorted(self.mesh[name].entries(), key=lambda entry: entry.key)
 
     def said(self, text: str, since: float = 0.0) -> list[str]:
         """Return the notices since a time that contain a text."""

@@ -1,27 +1,36 @@
-"""Sets of short ids as bytes: bit i % 8 of byte i // 8 stands for id i."""
+"""Sets of short ids: the bits of an integer here, bytes on the wire, where bit i % 8 of byte i // 8 is id i."""
 
 from collections.abc import Iterable, Iterator
 
 from ripstop.core.names import ShortId
 
 
-def pack(ids: Iterable[ShortId]) -> bytes:
-    """Return the shortest bitmap that holds these ids."""
-    bits = 0
+def mask_of(ids: Iterable[ShortId]) -> int:
+    """Return the set of these ids."""
+    mask = 0
     for short_id in ids:
-        bits |= 1 << short_id
-    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        mask |= 1 << short_id
+    return mask
 
 
-def unpack(bitmap: bytes) -> Iterator[ShortId]:
-    """Yield the ids in a bitmap, lowest first."""
-    bits = int.from_bytes(bitmap, "little")
-    while bits:
-        low = bits & -bits
+def members(mask: int) -> Iterator[ShortId]:
+    """Yield the ids in a set, lowest first."""
+    while mask:
+        low = mask & -mask
         yield ShortId(low.bit_length() - 1)
-        bits ^= low
+        mask ^= low
 
 
-def holds(bitmap: bytes, short_id: ShortId) -> bool:
-    """Return whether an id is in a bitmap."""
-    return short_id // 8 < len(bitmap) and bool(bitmap[short_id // 8] >> (short_id % 8) & 1)
+def lowest(mask: int) -> ShortId:
+    """Return the lowest id in a set that is not empty."""
+    return ShortId((mask & -mask).bit_length() - 1)
+
+
+def pack(mask: int) -> bytes:
+    """Return the shortest bytes that hold a set."""
+    return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+
+
+def unpack(bitmap: bytes) -> int:
+    """Return the set that bytes hold."""
+    return int.from_bytes(bitmap, "little")

@@ -1,12 +1,13 @@
 """How word spreads: news at once along all connections, and now and then a comparison with one neighbor.
 
-News is passed on to everyone but those it came from.  After a first batch the next ones of the following moments are
-held together, so that a mesh that starts does not drown in its own news.  Whatever is lost on the way is found by the
-comparison: digest, then versions of the buckets that differ, then the entries themselves.
+News is passed on to everyone but those it came from, and those to whom these pass it on themselves: neighbors to
+which they have both a connection and a path, by their own account.  After a first batch the next ones of the following
+moments are held together, so that a mesh that starts does not drown in its own news.  Whatever is lost on the way is
+found by the comparison: digest, then versions of the buckets that differ, then the entries themselves.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from random import Random
 
 from ripstop.core.effects import Effect, Send
@@ -19,13 +20,17 @@ BATCH_INTERVAL = 0.05  # seconds; batches are at least this far apart
 BATCH_BYTES = 256 * 1024  # of entries in one message, about; a quarter of what a frame may have
 BATCH_KEYS = 4096  # in one message
 
+CoveredBy = Callable[[ConnectionId], Container[ConnectionId]]
+
 
 class Spreader:
     """Sends entries of the replica to neighbors, and compares it with theirs."""
 
-    def __init__(self, replica: Replica, now: float, rng: Random) -> None:
+    def __init__(self, replica: Replica, covered_by: CoveredBy, now: float, rng: Random) -> None:
+        """Begin; `covered_by` says to which of our neighbors a neighbor of ours passes on its news itself."""
         self.deadline = now + EXCHANGE_INTERVAL  # when `tick` next has something to do, seconds
         self._replica = replica
+        self._covered_by = covered_by
         self._rng = rng
         self._pending: dict[str, tuple[ConnectionId, ...]] = {}  # keys, and who has that entry already
         self._batch_at = now
@@ -65,9 +70,17 @@ class Spreader:
         if self._pending and (at_once or now >= self._batch_at):
             pending, self._pending = self._pending, {}
             self._batch_at = now + BATCH_INTERVAL
+            sources = dict.fromkeys(source for known in pending.values() for source in known)
+            covered = {source: self._covered_by(source) for source in sources}
             for neighbor in neighbors:
-                entries = [self._replica.get(key) for key, known in pending.items() if neighbor not in known]
-                effects += self._give([entry for entry in entries if entry], neighbor)
+                effects += self._give(
+                    (
+                        entry
+                        for key, known in pending.items()
+                        if (entry := self._replica.get(key)) and not _has(neighbor, known, covered)
+                    ),
+                    neighbor,
+                )
         if now >= self._exchange_at:
             self._exchange_at = now + EXCHANGE_INTERVAL
             if neighbors:
@@ -107,3 +120,10 @@ class Spreader:
     def _ask(self, keys: tuple[str, ...], to: ConnectionId) -> Iterator[Effect]:
         for start in range(0, len(keys), BATCH_KEYS):
             yield Send(to, Want(keys[start : start + BATCH_KEYS]))
+
+
+def _has(
+    neighbor: ConnectionId, known: tuple[ConnectionId, ...], covered: Mapping[ConnectionId, Container[ConnectionId]]
+) -> bool:
+    """Return whether a neighbor has some news already, or gets it from one who has."""
+    return any(neighbor == source or neighbor in covered[source] for source in known)

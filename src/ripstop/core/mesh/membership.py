@@ -59,6 +59,7 @@ class Membership:
         self.left = False
         self._advertise = advertise
         self._replica = replica
+        self._own_keys = (f"peer/{identity.name}", f"reach/{identity.name}")
         self._underlay: tuple[UnderlayIp, ...] = ()
         self._seen_as: tuple[UnderlayIp, ...] = ()  # oldest first
         self._remembered: tuple[UnderlayIp, ...] = ()  # from our former life, until known better
@@ -110,9 +111,9 @@ class Membership:
         found = self._advertise or (*self._underlay, *reversed(self._seen_as), *self._remembered)
         return tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
 
-    def owns(self, address: UnderlayIp) -> bool:
-        """Return whether an address is ours, as far as we know."""
-        return address in self._underlay or address in self._advertise
+    def own_vteps(self) -> dict[UnderlayIp, ShortId]:
+        """Return every address under which packets for us may come, those behind NAT included."""
+        return dict.fromkeys((*self.addresses(), *self._underlay), self.short_id)
 
     def write_record(self) -> Entry | None:
         """Return a new version of our record, or None if nothing in it changed."""
@@ -133,7 +134,7 @@ class Membership:
 
     def is_ours(self, entry: Entry) -> bool:
         """Return whether nobody but us may write this entry."""
-        return entry.key in (f"peer/{self.name}", f"reach/{self.name}")
+        return entry.key in self._own_keys
 
     def _settle_short_id(self) -> None:
         """Move away from an id that a lower-named peer has."""

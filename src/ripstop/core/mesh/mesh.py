@@ -26,7 +26,7 @@ from ripstop.core.events import (
     UnderlayChanged,
 )
 from ripstop.core.mesh import status
-from ripstop.core.mesh.bitmap import holds, pack
+from ripstop.core.mesh.bitmap import mask_of, pack, unpack
 from ripstop.core.mesh.connection import Connection, Step
 from ripstop.core.mesh.connections import Connections
 from ripstop.core.mesh.connector import Connector, TargetView
@@ -52,9 +52,8 @@ from ripstop.core.mesh.messages import (
 from ripstop.core.mesh.paths import Paths
 from ripstop.core.mesh.reach import ReachWriter
 from ripstop.core.mesh.replica import Replica
-from ripstop.core.mesh.routes import next_hop
 from ripstop.core.mesh.routing import Here, Routing
-from ripstop.core.names import ConnectionId, PeerName, ShortId, UnderlayIp
+from ripstop.core.names import NO_PEER, ConnectionId, PeerName, ShortId, UnderlayIp
 
 __all__ = ["Identity", "Mesh", "MeshEvent", "Settings"]
 
@@ -97,7 +96,7 @@ class Mesh:
         self._connections = Connections(identity.name, self._instance, self._hello, now)
         self._connector = Connector(identity.name, not settings.no_discovery, self._is_connected, rng)
         self._connector.add((*former.targets, *settings.targets), now)
-        self._spreader = Spreader(self._replica, now, rng)
+        self._spreader = Spreader(self._replica, self._covered_by, now, rng)
         self._paths = Paths(identity.name, former.paths, rng)
         self._reach = ReachWriter(identity.name, self._membership.author)
         self._routing = Routing(self._membership, settings.mtu, now)
@@ -181,6 +180,10 @@ class Mesh:
     def routes(self) -> tuple[status.RouteView, ...]:
         """Return the way to each peer that can be reached, by name."""
         return status.routes(self._membership, self._paths, self._routing)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return everything that is replicated here, for reports."""
+        return tuple(self._replica)
 
     def targets(self, now: float) -> tuple[TargetView, ...]:
         """Return what we dial by order of the user."""
@@ -319,7 +322,7 @@ class Mesh:
             return [Heard(message.source, message.body)]
         connection = self._connections.to(message.destination)
         if connection is None:
-            nearer = next_hop(self._routing.control, self.name, message.destination)
+            nearer = self._routing.neighbor_towards(message.destination)
             connection = self._connections.to(nearer) if nearer else None
         if connection is None or message.hops_left == 0:
             return []
@@ -366,9 +369,9 @@ class Mesh:
             if was is None or was.left:
                 return [Notice("info", f"{_called(value)} has joined")]
         elif isinstance(value, Reach):
-            former = old if isinstance(old, Reach) else None
-            for peer, short_id in self._ids.items():
-                if holds(value.control, short_id) and not (former and holds(former.control, short_id)):
+            gained = unpack(value.control) & ~(unpack(old.control) if isinstance(old, Reach) else 0)
+            for peer, short_id in self._ids.items() if gained else ():
+                if gained >> short_id & 1:
                     if not self._is_connected(peer):
                         self._connector.urge(peer, now)
                     self._paths.hurry(peer, now)
@@ -454,8 +457,8 @@ class Mesh:
         self._reach_changed = False
         working = self._paths.working()
         entry = self._reach.write(
-            pack(self._ids[peer] for peer in working if peer in self._ids),
-            pack(self._ids[peer] for peer in self._linked if peer in self._ids),
+            pack(mask_of(self._ids[peer] for peer in working if peer in self._ids)),
+            pack(mask_of(self._ids[peer] for peer in self._linked if peer in self._ids)),
             min((path.mtu for path in working.values()), default=0),
             now,
         )
@@ -488,6 +491,13 @@ class Mesh:
         text = f"others knew a later life of ours: our incarnation is {self._membership.author.incarnation} now"
         saved = self._memory.keep_incarnation(self._membership.author.incarnation)
         return [saved, Notice("warning", text)] if is_first else [saved]
+
+    def _covered_by(self, source: ConnectionId) -> dict[ConnectionId, None]:
+        """Return our connections to peers to whom the one at the other end of `source` passes on news itself."""
+        connection = self._connections.get(source)
+        reach = self._membership.reach(connection.peer) if connection and connection.peer else None
+        both = unpack(reach.control) & unpack(reach.data) if reach else 0
+        return {id_: None for peer, id_ in self._linked.items() if both >> self._ids.get(peer, NO_PEER) & 1}
 
     def _is_connected(self, peer: PeerName) -> bool:
         return self._connections.to(peer) is not None

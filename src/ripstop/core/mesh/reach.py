@@ -2,6 +2,7 @@
 
 import math
 
+from ripstop.core.mesh.bitmap import unpack
 from ripstop.core.mesh.membership import Author
 from ripstop.core.mesh.messages import Entry, Reach
 from ripstop.core.names import PeerName
@@ -36,5 +37,5 @@ class ReachWriter:
         return self._author.write(f"reach/{self._own}", reach)
 
     def _is_bad_news(self, reach: Reach) -> bool:
-        gone = int.from_bytes(self._written.data, "little") & ~int.from_bytes(reach.data, "little")
+        gone = unpack(self._written.data) & ~unpack(reach.data)
         return gone != 0 or (reach.mtu < self._written.mtu and reach.mtu != 0)

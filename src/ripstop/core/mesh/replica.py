@@ -92,16 +92,19 @@ class Replica:
         A bucket that differs although all its versions are the same holds two values of one version somewhere:
         all of it counts as newer, and the bytes decide over there.
         """
-        theirs = dict(versions)
+        theirs: dict[int, dict[str, int]] = {bucket: {} for bucket in buckets}
+        for key, version in versions:
+            theirs.setdefault(bucket_of(key), {})[key] = version
         newer: list[Entry] = []
         wanted: list[str] = []
-        for i in dict.fromkeys(buckets):
-            here = [self._held[key].entry for key in self._buckets[i]]
-            missing = [key for key in theirs if bucket_of(key) == i and key not in self._buckets[i]]
-            older = [e.key for e in here if theirs.get(e.key, 0) > e.version]
-            ahead = [e for e in here if theirs.get(e.key, 0) < e.version]
-            newer += ahead if (ahead or older or missing) else here
-            wanted += older + missing
+        for bucket in dict.fromkeys(buckets):
+            there = theirs[bucket]
+            here = [self._held[key].entry for key in self._buckets[bucket]]
+            ahead = [entry for entry in here if there.get(entry.key, 0) < entry.version]
+            behind = [entry.key for entry in here if there.get(entry.key, 0) > entry.version]
+            behind += [key for key in there if key not in self._buckets[bucket]]
+            newer += ahead if ahead or behind else here
+            wanted += behind
         return Difference(tuple(newer), tuple(wanted))
 
     def _put(self, entry: Entry) -> None:

@@ -6,8 +6,9 @@ nearer to its destination, so routes have no loops; each peer has one parent in 
 
 from dataclasses import dataclass
 
-from ripstop.core.mesh.topology import Topology, bits
-from ripstop.core.names import PeerName
+from ripstop.core.mesh.bitmap import lowest, mask_of, members
+from ripstop.core.mesh.topology import Topology
+from ripstop.core.names import NO_PEER, ShortId
 
 MAX_CHILDREN = 64  # per peer and tree: the copies that the kernel makes of one frame
 
@@ -16,8 +17,7 @@ MAX_CHILDREN = 64  # per peer and tree: the copies that the kernel makes of one 
 class Route:
     """How frames get to one peer."""
 
-    destination: PeerName
-    next_hop: PeerName
+    next_hop: ShortId
     hops: int  # 1 = direct
 
 
@@ -25,96 +25,70 @@ class Route:
 class Place:
     """Where one peer stands in one source's flood tree."""
 
-    parent: PeerName | None  # None at the source itself
-    children: tuple[PeerName, ...]  # sorted
+    parent: ShortId  # NO_PEER at the source itself
+    children: int  # a set
 
 
-def routes(topology: Topology, own: PeerName) -> dict[PeerName, Route]:
-    """Return the way from `own` to each peer it can reach: the lowest-named neighbor that is nearer to it."""
-    here = topology.places.get(own)
-    if here is None:
-        return {}
-    found: dict[PeerName, Route] = {}
-    for there, destination in enumerate(topology.names):
-        if there != here and (step := _step(topology, here, there)) is not None:
-            found[destination] = Route(destination, topology.names[step[0]], step[1])
-    return found
+def routes(topology: Topology, own: ShortId) -> dict[ShortId, Route]:
+    """Return the way from `own` to each peer it can reach: by the lowest neighbor that is nearer to it."""
+    ways = ((there, route(topology, own, there)) for there in topology.links if there != own)
+    return {there: way for there, way in ways if way}
 
 
-def next_hop(topology: Topology, own: PeerName, destination: PeerName) -> PeerName | None:
-    """Return the first step of the way to one peer, or None if there is no way."""
-    here, there = topology.places.get(own), topology.places.get(destination)
-    if here is None or there is None or here == there:
-        return None
-    step = _step(topology, here, there)
-    return topology.names[step[0]] if step else None
-
-
-def _step(topology: Topology, here: int, there: int) -> tuple[int, int] | None:
-    """Return (next hop, number of hops), searching from the destination until we are found."""
-    goal = topology.links[here]
-    seen = frontier = 1 << there
+def route(topology: Topology, own: ShortId, destination: ShortId) -> Route | None:
+    """Return the way to one peer, searching from there until we are found; None if there is no way."""
+    goal = topology.links.get(own, 0)
+    seen = frontier = 1 << destination & topology.everyone
     hops = 1
     while frontier:
         if nearer := frontier & goal:
-            return (nearer & -nearer).bit_length() - 1, hops
+            return Route(lowest(nearer), hops)
         frontier = topology.around(frontier) & ~seen
         seen |= frontier
         hops += 1
     return None
 
 
-def places(topology: Topology, own: PeerName, limit: int = MAX_CHILDREN) -> dict[PeerName, Place]:
+def places(topology: Topology, own: ShortId, limit: int = MAX_CHILDREN) -> dict[ShortId, Place]:
     """Return where `own` stands in the tree of each source that can reach it, its own tree included."""
-    here = topology.places.get(own)
-    if here is None:
+    if own not in topology.links:
         return {}
-    found: dict[PeerName, Place] = {}
-    for source, name in enumerate(topology.names):
-        parent, children = _grow(topology, source, here, limit)
-        if parent is not None or source == here:
-            found[name] = Place(
-                None if parent is None else topology.names[parent],
-                tuple(topology.names[i] for i in bits(children)),
-            )
-    return found
+    found = ((source, _grow(topology, source, own, limit)) for source in topology.links)
+    return {source: place for source, place in found if place.parent != NO_PEER or source == own}
 
 
-def _grow(topology: Topology, source: int, here: int, limit: int) -> tuple[int | None, int]:
-    """Grow one source's tree and return parent and children of `here` in it.
+def _grow(topology: Topology, source: ShortId, own: ShortId, limit: int) -> Place:
+    """Grow one source's tree and return our place in it.
 
-    Level by level, the peers of a level in the order of their names each take all neighbors that nobody has yet, but
+    Level by level, the peers of a level in the order of their ids each take all neighbors that nobody has yet, but
     at most `limit`: those with the fewest links first, as others may find another parent.  Who is left over in the
-    end goes beyond the limit of the lowest-named neighbor in the tree, so that nobody is left out.
+    end goes beyond the limit of the lowest neighbor in the tree, so that nobody is left out.
     """
-    everyone = (1 << len(topology.names)) - 1
     level = 1 << source
-    missing = everyone & ~level
-    parent: int | None = None
-    children = 0
+    missing = topology.everyone & ~level
+    parent, children = NO_PEER, 0
     while level and missing:
         below = 0
-        for i in bits(level):
-            taken = _fewest_links(topology, topology.links[i] & missing, limit)
+        for one in members(level):
+            taken = _fewest_links(topology, topology.links[one] & missing, limit)
             missing &= ~taken
             below |= taken
-            parent = i if taken >> here & 1 else parent
-            children |= taken if i == here else 0
+            parent = one if taken >> own & 1 else parent
+            children |= taken if one == own else 0
         if not below:
-            tree = everyone & ~missing
+            tree = topology.everyone & ~missing
             below = topology.around(tree) & missing
             missing &= ~below
-            for i in bits(below):
-                near = topology.links[i] & tree
-                above = (near & -near).bit_length() - 1
-                parent = above if i == here else parent
-                children |= 1 << i if above == here else 0
+            for one in members(below):
+                above = lowest(topology.links[one] & tree)
+                parent = above if one == own else parent
+                children |= 1 << one if above == own else 0
         level = below
-    return parent, children
+    return Place(parent, children)
 
 
 def _fewest_links(topology: Topology, candidates: int, limit: int) -> int:
     if candidates.bit_count() <= limit:
         return candidates
-    ordered = sorted(bits(candidates), key=lambda i: (topology.links[i].bit_count(), i))
-    return sum(1 << i for i in ordered[:limit])
+    ordered = sorted(members(candidates), key=lambda one: (topology.links[one].bit_count(), one))
+    return mask_of(ordered[:limit])

@@ -4,16 +4,16 @@ Level-triggered: `follow` looks at everything and says what differs from what it
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, UseMtu
-from ripstop.core.mesh.bitmap import unpack
+from ripstop.core.mesh.bitmap import mask_of, members, unpack
 from ripstop.core.mesh.membership import Membership, short_ids, vteps
 from ripstop.core.mesh.path import Path
-from ripstop.core.mesh.routes import Route, routes
+from ripstop.core.mesh.routes import route, routes
 from ripstop.core.mesh.topology import Topology
-from ripstop.core.names import PeerName, ShortId
+from ripstop.core.names import NO_PEER, PeerName, ShortId
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, tables
 from ripstop.core.overlay.mtu import overlay_mtu
 
@@ -30,18 +30,27 @@ class Here:
     underlay_mtu: int  # bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How frames get to one peer."""
+
+    next_hop: PeerName
+    hops: int  # 1 = direct
+
+
 class Routing:
     """Derives from records, reach and our own paths what the kernel and the feature cores must know."""
 
     def __init__(self, membership: Membership, fixed_mtu: int | None, now: float) -> None:
         self.deadline = math.inf  # when `follow` next has something to do, seconds
-        self.data = Topology()
-        self.control = Topology()
-        self.ways: dict[PeerName, Route] = {}
+        self.ways: dict[PeerName, Way] = {}  # to each peer that frames reach, by name
         self.mtu = 0  # bytes, of containers; 0 until known
         self._membership = membership
         self._fixed_mtu = fixed_mtu
         self._next_at = now
+        self._ids: Mapping[PeerName, ShortId] = {}
+        self._data = _Graph()
+        self._control = _Graph()
         self._tables: ForwardingTables | None = None  # last published
         self._told: tuple[PeerName, ...] | None = None  # last reachable over the control plane
         self._raise_at = math.inf
@@ -50,66 +59,77 @@ class Routing:
         """Something changed: follow soon."""
         self.deadline = min(self.deadline, max(now, self._next_at))
 
+    def neighbor_towards(self, peer: PeerName) -> PeerName | None:
+        """Return the connected peer that is next on the way of messages to one that is not, or None."""
+        own, there = self._ids.get(self._membership.name), self._ids.get(peer)
+        way = route(self._control.topology, own, there) if own and there else None
+        return _names(self._ids).get(way.next_hop) if way else None
+
     def follow(self, here: Here, now: float, *, may_publish: bool) -> list[Effect | Internal]:
         """Compute everything anew and return what changed; without `may_publish`, nothing that touches the kernel."""
         self._next_at = now + FOLLOW_INTERVAL
         self.deadline = math.inf
         records = self._membership.all()
-        ids = short_ids(records)
-        reaches = {name: reach for name in ids if (reach := self._membership.reach(name))}
-        self.data = Topology.of_bitmaps(ids, {name: reach.data for name, reach in reaches.items()})
-        self.control = self._control(ids, {name: reach.control for name, reach in reaches.items()}, here.connected)
-        ways = routes(self.data, self._membership.name)
-        effects: list[Effect | Internal] = [*self._reachability()]
+        self._ids = short_ids(records)
+        reaches = {name: reach for name in self._ids if (reach := self._membership.reach(name))}
+        self._data.update({self._ids[name]: unpack(reach.data) for name, reach in reaches.items()})
+        self._control.update(self._connections({name: unpack(r.control) for name, r in reaches.items()}, here))
+        effects: list[Effect | Internal] = [*self._reachability(here.connected)]
         if may_publish:
-            effects += self._compare_ways(ways)
+            own = self._ids.get(self._membership.name, NO_PEER)
+            effects += self._use_ways(own)
             wanted = tables(
-                self.data,
-                self._membership.name,
-                ids,
-                {**vteps(records, ids), **dict.fromkeys(self._membership.addresses(), self._membership.short_id)},
-                {peer: Hop(ids[peer], p.remote, p.local, p.mtu) for peer, p in here.working.items() if peer in ids},
+                self._data.topology,
+                own,
+                {**vteps(records, self._ids), **self._membership.own_vteps()},
+                {
+                    self._ids[peer]: Hop(self._ids[peer], path.remote, path.local, path.mtu)
+                    for peer, path in here.working.items()
+                    if peer in self._ids
+                },
             )
             if wanted != self._tables:
                 self._tables = wanted
                 effects.append(Publish(wanted))
-            mtus = [reach.mtu for name, reach in reaches.items() if name in ways or name == self._membership.name]
+            mtus = [reach.mtu for name, reach in reaches.items() if name in self.ways or name == self._membership.name]
             effects += self._use_mtu(overlay_mtu(here.underlay_mtu, mtus, self._fixed_mtu), now)
         return effects
 
-    def _control(
-        self, ids: Mapping[PeerName, ShortId], bitmaps: Mapping[PeerName, bytes], connected: tuple[PeerName, ...]
-    ) -> Topology:
-        """Return who is connected to whom; of our own connections we know better than what is written."""
-        own = self._membership.name
-        names = {short_id: name for name, short_id in ids.items()}
-        claims: dict[PeerName, Iterable[PeerName]] = {}
-        for name, bitmap in bitmaps.items():
-            claims[name] = [names[short_id] for short_id in unpack(bitmap) if short_id in names]
-        for name in connected:
-            claims[name] = [*claims.get(name, ()), own]
-        claims[own] = connected
-        return Topology.of({**dict.fromkeys(ids), **dict.fromkeys(connected), own: None}, claims)
+    def _connections(self, written: Mapping[PeerName, int], here: Here) -> dict[ShortId, int]:
+        """Return who claims to be connected to whom; of our own connections we know better than what is written."""
+        claims = {self._ids[name]: mask for name, mask in written.items()}
+        own = self._ids.get(self._membership.name)
+        if own is not None:
+            near = [self._ids[peer] for peer in here.connected if peer in self._ids]
+            claims |= {peer: claims.get(peer, 0) | 1 << own for peer in near}
+            claims[own] = mask_of(near)
+        return claims
 
-    def _reachability(self) -> list[ReachabilityChanged]:
-        reachable = self.control.reachable(self._membership.name)
+    def _reachability(self, connected: tuple[PeerName, ...]) -> list[ReachabilityChanged]:
+        names = _names(self._ids)
+        own = self._ids.get(self._membership.name, NO_PEER)
+        far = [names[peer] for peer in members(self._control.topology.reachable(own))]
+        reachable = tuple(sorted({*far, *connected}))
         if reachable == self._told:
             return []
         self._told = reachable
         return [ReachabilityChanged(reachable)]
 
-    def _compare_ways(self, ways: dict[PeerName, Route]) -> list[Effect]:
+    def _use_ways(self, own: ShortId) -> list[Effect]:
         """Say who has come into reach and who has gone."""
+        names = _names(self._ids)
+        found = {
+            names[peer]: Way(names[way.next_hop], way.hops) for peer, way in routes(self._data.topology, own).items()
+        }
+        before, self.ways = self.ways, {peer: found[peer] for peer in sorted(found)}
         notices: list[Effect] = []
-        for peer in sorted({**self.ways, **ways}):
-            way = ways.get(peer)
-            if way and peer not in self.ways:
+        for peer, way in self.ways.items():
+            if peer not in before:
                 notices.append(Notice("info", f"{peer} can be reached{'' if way.hops == 1 else f' by {way.next_hop}'}"))
-            elif not way:
-                record = self._membership.record(peer)
-                if record is None or not record.left:
-                    notices.append(Notice("warning", f"{peer} can be reached no more"))
-        self.ways = ways
+        for peer in before:
+            record = self._membership.record(peer)
+            if peer not in self.ways and not (record and record.left):
+                notices.append(Notice("warning", f"{peer} can be reached no more"))
         return notices
 
     def _use_mtu(self, mtu: int, now: float) -> list[Effect]:
@@ -124,3 +144,21 @@ class Routing:
             return []
         self.mtu = mtu
         return [UseMtu(mtu)]
+
+
+class _Graph:
+    """A topology that is computed only when the claims behind it change."""
+
+    def __init__(self) -> None:
+        self.topology = Topology()
+        self._claims: dict[ShortId, int] = {}
+
+    def update(self, claims: Mapping[ShortId, int]) -> None:
+        ordered = dict(sorted(claims.items()))
+        if ordered != self._claims:
+            self._claims = ordered
+            self.topology = Topology.of(ordered)
+
+
+def _names(ids: Mapping[PeerName, ShortId]) -> dict[ShortId, PeerName]:
+    return {short_id: name for name, short_id in ids.items()}

@@ -121,15 +121,15 @@ def routes(membership: Membership, paths: Paths, routing: Routing) -> tuple[Rout
     working = paths.working()
     return tuple(
         RouteView(
-            destination=way.destination,
-            nickname=_nickname(way.destination, membership),
+            destination=peer,
+            nickname=_nickname(peer, membership),
             next_hop=way.next_hop,
             next_nickname=_nickname(way.next_hop, membership),
             hops=way.hops,
             remote=working[way.next_hop].remote,
             mtu=working[way.next_hop].mtu,
         )
-        for way in routing.ways.values()
+        for peer, way in routing.ways.items()
         if way.next_hop in working
     )
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ripstop.core.mesh.bitmap import members
 from ripstop.core.mesh.routes import Place, places, routes
 from ripstop.core.mesh.topology import Topology
-from ripstop.core.names import NO_PEER, PeerName, ShortId, UnderlayIp
+from ripstop.core.names import NO_PEER, ShortId, UnderlayIp
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +38,24 @@ class ForwardingTables:
 
 
 def tables(
-    topology: Topology,
-    own: PeerName,
-    ids: Mapping[PeerName, ShortId],
-    vteps: Mapping[UnderlayIp, ShortId],
-    hops: Mapping[PeerName, Hop],
+    topology: Topology, own: ShortId, vteps: Mapping[UnderlayIp, ShortId], hops: Mapping[ShortId, Hop]
 ) -> ForwardingTables:
     """Return what the kernel's tables must hold.
 
     Args:
         topology: who is linked to whom.
-        own: our own name.
-        ids: the short id of each peer in the topology, our own among them.
-        vteps: whose each outer address is.
+        own: our own id; NO_PEER while we have none.
+        vteps: whose each outer address is, ours among them.
         hops: how we get to each peer that we reach directly; what leads over any other is left out.
     """
-    if own not in ids:
-        return ForwardingTables()
     ways = routes(topology, own)
-    spots = places(topology, own)
     return ForwardingTables(
-        own=ids[own],
+        own=own,
         vteps=dict(vteps),
-        routes={ids[peer]: hops[way.next_hop] for peer, way in ways.items() if way.next_hop in hops},
-        trees={ids[source]: _tree(place, ids, hops) for source, place in spots.items()},
+        routes={peer: hops[way.next_hop] for peer, way in ways.items() if way.next_hop in hops},
+        trees={source: _tree(place, hops) for source, place in places(topology, own).items()},
     )
 
 
-def _tree(place: Place, ids: Mapping[PeerName, ShortId], hops: Mapping[PeerName, Hop]) -> Tree:
-    parent = NO_PEER if place.parent is None else ids[place.parent]
-    children = sorted((hops[child] for child in place.children if child in hops), key=lambda hop: hop.peer)
-    return Tree(parent, tuple(children))
+def _tree(place: Place, hops: Mapping[ShortId, Hop]) -> Tree:
+    return Tree(place.parent, tuple(hops[child] for child in members(place.children) if child in hops))

@@ -1,0 +1,78 @@
+"""Fifty peers through loss, delay, reordering, partitions, crashes and restarts; then quiet, and all must be well."""
+
+import os
+import subprocess
+import sys
+from random import Random
+
+import pytest
+
+from ripstop.core.mesh.messages import PeerRecord, Reach
+from tests.sim.meshes import Meshes
+
+
+def trouble(meshes: Meshes, rng: Random, seconds: float) -> None:
+    """Let one bad thing after the other happen."""
+    world = meshes.world
+    world.underlay.loss, world.underlay.duplicate, world.underlay.delay = 0.1, 0.05, (0.0005, 0.08)
+    end = world.now + seconds
+    while world.now < end:
+        world.run(rng.uniform(0.1, 1.5))
+        name = rng.choice(meshes.names)
+        host = world.hosts[name]
+        match rng.randrange(7):
+            case 0 if host.core:
+                world.kill(name)
+            case 1 if host.core:
+                world.crash(name, lose_disk=rng.random() < 0.3)
+            case 2:
+                half = rng.sample(meshes.names, rng.randrange(1, len(meshes.names)))
+                world.underlay.divide(tuple(half), tuple(other for other in meshes.names if other not in half))
+            case 3:
+                world.underlay.heal_all()
+            case 4:
+                world.underlay.cuts[name, rng.choice(meshes.names)] = None
+            case _:
+                meshes.start_all()
+
+
+def calm(meshes: Meshes) -> None:
+    """End all trouble."""
+    underlay = meshes.world.underlay
+    underlay.heal_all()
+    underlay.loss, underlay.duplicate, underlay.delay = 0.0, 0.0, (0.0005, 0.01)
+    meshes.start_all()
+
+
+@pytest.mark.parametrize(("count", "seed"), [(50, 1), (12, 2), (12, 3), (12, 4), (6, 5), (6, 6)])
+def test_after_all_trouble_everything_is_everywhere(count: int, seed: int) -> None:
+    meshes = Meshes(count, seed, targets=lambda number: (number - 1, 0) if number else (1,))
+    meshes.start_all()
+    trouble(meshes, Random(seed), 8.0 if count > 20 else 40.0)
+    calm(meshes)
+    meshes.settle(90.0)
+    meshes.world.run(6.0)
+    assert meshes.is_whole(), meshes.complaints()
+    first = meshes.entries(meshes.names[0])
+    assert len([entry for entry in first if isinstance(entry.value, PeerRecord)]) == count
+    assert len([entry for entry in first if isinstance(entry.value, Reach)]) == count
+    assert all(meshes.entries(name) == first for name in meshes.names)
+
+
+def story(seed: int) -> str:
+    """Return the trace of a short troubled life."""
+    meshes = Meshes(7, seed, traced=True, through_wire=True)
+    meshes.start_all()
+    trouble(meshes, Random(seed), 6.0)
+    calm(meshes)
+    meshes.world.run(5.0)
+    return meshes.world.trace
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+def test_a_seed_tells_the_same_story_whatever_the_hash_seed(hash_seed: str) -> None:
+    code = "from tests.sim.test_chaos import story; print(story(3))"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == story(3)
+    assert story(4) != story(3)
