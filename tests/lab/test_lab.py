@@ -91,7 +91,9 @@ def test_pinned_objects_stay_in_view(name: str) -> None:
 
 def test_nothing_stays_after_the_block(name: str) -> None:
     with Lab(2, name=name, containers=1, daemons=False) as lab:
-        left = lab.host("h1").start(["sleep", "1000"])
+        left = lab.host("h1").start(["sh", "-c", "echo inside; exec sleep 1000"])
+        assert left.stdout is not None
+        assert left.stdout.readline() == "inside\n"
         assert len(namespaces.of_lab(name)) == 5
     assert left.wait(5) == -signal.SIGTERM
     left.communicate()
