@@ -106,10 +106,12 @@ class Connector:
         self._schedule()
 
     def urge(self, peer: PeerName, now: float) -> None:
-        """The peer was seen elsewhere."""
-        for wish in self._wishes_of(peer):
+        """The peer was seen elsewhere: if it was given up for a while, do not wait any longer."""
+        failed = [wish for wish in self._wishes_of(peer) if wish.error]
+        for wish in failed:
             wish.urge(now)
-        self._schedule()
+        if failed:
+            self._schedule()
 
     def urge_all(self, now: float) -> None:
         """Our own addresses changed: what failed may work now, and what led to ourselves may lead elsewhere."""

@@ -70,17 +70,16 @@ class Spreader:
         if self._pending and (at_once or now >= self._batch_at):
             pending, self._pending = self._pending, {}
             self._batch_at = now + BATCH_INTERVAL
-            sources = dict.fromkeys(source for known in pending.values() for source in known)
-            covered = {source: self._covered_by(source) for source in sources}
+            groups: dict[tuple[ConnectionId, ...], list[Entry]] = {}
+            for key, known in pending.items():
+                if entry := self._replica.get(key):
+                    groups.setdefault(known, []).append(entry)
+            covered = {one: self._covered_by(one) for one in dict.fromkeys(one for known in groups for one in known)}
             for neighbor in neighbors:
-                effects += self._give(
-                    (
-                        entry
-                        for key, known in pending.items()
-                        if (entry := self._replica.get(key)) and not _has(neighbor, known, covered)
-                    ),
-                    neighbor,
+                fresh = (
+                    entry for known, group in groups.items() if not _has(neighbor, known, covered) for entry in group
                 )
+                effects += self._give(fresh, neighbor)
         if now >= self._exchange_at:
             self._exchange_at = now + EXCHANGE_INTERVAL
             if neighbors:

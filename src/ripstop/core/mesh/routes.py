@@ -31,7 +31,7 @@ class Place:
 
 def routes(topology: Topology, own: ShortId) -> dict[ShortId, Route]:
     """Return the way from `own` to each peer it can reach: by the lowest neighbor that is nearer to it."""
-    ways = ((there, route(topology, own, there)) for there in topology.links if there != own)
+    ways = ((there, route(topology, own, there)) for there in members(topology.reachable(own)))
     return {there: way for there, way in ways if way}
 
 
@@ -53,11 +53,11 @@ def places(topology: Topology, own: ShortId, limit: int = MAX_CHILDREN) -> dict[
     """Return where `own` stands in the tree of each source that can reach it, its own tree included."""
     if own not in topology.links:
         return {}
-    found = ((source, _grow(topology, source, own, limit)) for source in topology.links)
-    return {source: place for source, place in found if place.parent != NO_PEER or source == own}
+    connected = topology.reachable(own) | 1 << own
+    return {source: _grow(topology, connected, source, own, limit) for source in members(connected)}
 
 
-def _grow(topology: Topology, source: ShortId, own: ShortId, limit: int) -> Place:
+def _grow(topology: Topology, connected: int, source: ShortId, own: ShortId, limit: int) -> Place:
     """Grow one source's tree and return our place in it.
 
     Level by level, the peers of a level in the order of their ids each take all neighbors that nobody has yet, but
@@ -65,7 +65,7 @@ def _grow(topology: Topology, source: ShortId, own: ShortId, limit: int) -> Plac
     end goes beyond the limit of the lowest neighbor in the tree, so that nobody is left out.
     """
     level = 1 << source
-    missing = topology.everyone & ~level
+    missing = connected & ~level
     parent, children = NO_PEER, 0
     while level and missing:
         below = 0
@@ -76,7 +76,7 @@ def _grow(topology: Topology, source: ShortId, own: ShortId, limit: int) -> Plac
             parent = one if taken >> own & 1 else parent
             children |= taken if one == own else 0
         if not below:
-            tree = topology.everyone & ~missing
+            tree = connected & ~missing
             below = topology.around(tree) & missing
             missing &= ~below
             for one in members(below):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, UseMtu
 from ripstop.core.mesh.bitmap import mask_of, members, unpack
 from ripstop.core.mesh.membership import Membership, short_ids, vteps
+from ripstop.core.mesh.messages import PeerRecord, Reach
 from ripstop.core.mesh.path import Path
 from ripstop.core.mesh.routes import route, routes
 from ripstop.core.mesh.topology import Topology
@@ -49,8 +50,9 @@ class Routing:
         self._fixed_mtu = fixed_mtu
         self._next_at = now
         self._ids: Mapping[PeerName, ShortId] = {}
-        self._data = _Graph()
-        self._control = _Graph()
+        self._data = Topology()
+        self._control = Topology()
+        self._basis: object = None  # what the last tables were computed from
         self._tables: ForwardingTables | None = None  # last published
         self._told: tuple[PeerName, ...] | None = None  # last reachable over the control plane
         self._raise_at = math.inf
@@ -62,7 +64,7 @@ class Routing:
     def neighbor_towards(self, peer: PeerName) -> PeerName | None:
         """Return the connected peer that is next on the way of messages to one that is not, or None."""
         own, there = self._ids.get(self._membership.name), self._ids.get(peer)
-        way = route(self._control.topology, own, there) if own and there else None
+        way = route(self._control, own, there) if own and there else None
         return _names(self._ids).get(way.next_hop) if way else None
 
     def follow(self, here: Here, now: float, *, may_publish: bool) -> list[Effect | Internal]:
@@ -72,32 +74,18 @@ class Routing:
         records = self._membership.all()
         self._ids = short_ids(records)
         reaches = {name: reach for name in self._ids if (reach := self._membership.reach(name))}
-        self._data.update({self._ids[name]: unpack(reach.data) for name, reach in reaches.items()})
-        self._control.update(self._connections({name: unpack(r.control) for name, r in reaches.items()}, here))
+        self._data = self._data.changed({self._ids[name]: unpack(reach.data) for name, reach in reaches.items()})
+        self._control = self._control.changed(self._connections(reaches, here))
         effects: list[Effect | Internal] = [*self._reachability(here.connected)]
         if may_publish:
-            own = self._ids.get(self._membership.name, NO_PEER)
-            effects += self._use_ways(own)
-            wanted = tables(
-                self._data.topology,
-                own,
-                {**vteps(records, self._ids), **self._membership.own_vteps()},
-                {
-                    self._ids[peer]: Hop(self._ids[peer], path.remote, path.local, path.mtu)
-                    for peer, path in here.working.items()
-                    if peer in self._ids
-                },
-            )
-            if wanted != self._tables:
-                self._tables = wanted
-                effects.append(Publish(wanted))
+            effects += self._publish(records, here.working)
             mtus = [reach.mtu for name, reach in reaches.items() if name in self.ways or name == self._membership.name]
             effects += self._use_mtu(overlay_mtu(here.underlay_mtu, mtus, self._fixed_mtu), now)
         return effects
 
-    def _connections(self, written: Mapping[PeerName, int], here: Here) -> dict[ShortId, int]:
+    def _connections(self, reaches: Mapping[PeerName, Reach], here: Here) -> dict[ShortId, int]:
         """Return who claims to be connected to whom; of our own connections we know better than what is written."""
-        claims = {self._ids[name]: mask for name, mask in written.items()}
+        claims = {self._ids[name]: unpack(reach.control) for name, reach in reaches.items()}
         own = self._ids.get(self._membership.name)
         if own is not None:
             near = [self._ids[peer] for peer in here.connected if peer in self._ids]
@@ -108,19 +96,40 @@ class Routing:
     def _reachability(self, connected: tuple[PeerName, ...]) -> list[ReachabilityChanged]:
         names = _names(self._ids)
         own = self._ids.get(self._membership.name, NO_PEER)
-        far = [names[peer] for peer in members(self._control.topology.reachable(own))]
+        far = [names[peer] for peer in members(self._control.reachable(own))]
         reachable = tuple(sorted({*far, *connected}))
         if reachable == self._told:
             return []
         self._told = reachable
         return [ReachabilityChanged(reachable)]
 
+    def _publish(self, records: tuple[PeerRecord, ...], working: Mapping[PeerName, Path]) -> list[Effect]:
+        """Return the tables if they have changed, and who has come into reach or gone."""
+        hops = {
+            self._ids[peer]: Hop(self._ids[peer], path.remote, path.local, path.mtu)
+            for peer, path in working.items()
+            if peer in self._ids
+        }
+        basis = (
+            self._data,
+            self._ids.get(self._membership.name, NO_PEER),
+            {**vteps(records, self._ids), **self._membership.own_vteps()},
+            hops,
+        )
+        if basis == self._basis:
+            return []
+        self._basis = basis
+        effects = self._use_ways(basis[1])
+        wanted = tables(*basis)
+        if wanted != self._tables:
+            self._tables = wanted
+            effects.append(Publish(wanted))
+        return effects
+
     def _use_ways(self, own: ShortId) -> list[Effect]:
         """Say who has come into reach and who has gone."""
         names = _names(self._ids)
-        found = {
-            names[peer]: Way(names[way.next_hop], way.hops) for peer, way in routes(self._data.topology, own).items()
-        }
+        found = {names[peer]: Way(names[way.next_hop], way.hops) for peer, way in routes(self._data, own).items()}
         before, self.ways = self.ways, {peer: found[peer] for peer in sorted(found)}
         notices: list[Effect] = []
         for peer, way in self.ways.items():
@@ -144,20 +153,6 @@ class Routing:
             return []
         self.mtu = mtu
         return [UseMtu(mtu)]
-
-
-class _Graph:
-    """A topology that is computed only when the claims behind it change."""
-
-    def __init__(self) -> None:
-        self.topology = Topology()
-        self._claims: dict[ShortId, int] = {}
-
-    def update(self, claims: Mapping[ShortId, int]) -> None:
-        ordered = dict(sorted(claims.items()))
-        if ordered != self._claims:
-            self._claims = ordered
-            self.topology = Topology.of(ordered)
 
 
 def _names(ids: Mapping[PeerName, ShortId]) -> dict[ShortId, PeerName]:
