@@ -42,11 +42,15 @@ class Spreader:
             self._pending[entry.key] = () if source is None else (source,)
         self._schedule(now)
 
-    def note(self, entries: Iterable[Entry], source: ConnectionId) -> None:
-        """Somebody sent us these: what is the same here need not be sent back."""
+    def note(self, entries: Iterable[Entry], source: ConnectionId, now: float) -> None:
+        """Somebody sent us these: what is the same here need not be sent back, a lesser value of one version must."""
         for entry in entries:
-            if entry.key in self._pending and self._replica.get(entry.key) == entry:
+            held = self._replica.get(entry.key)
+            if held == entry and entry.key in self._pending:
                 self._pending[entry.key] = (*self._pending[entry.key], source)
+            elif held and held != entry and held.version == entry.version:
+                self._pending[entry.key] = ()
+        self._schedule(now)
 
     def compare(self, connection: ConnectionId) -> list[Effect]:
         """Begin a comparison with one neighbor."""

@@ -341,7 +341,7 @@ class Mesh:
         before = {entry.key: self._replica.get(entry.key) for entry in others}
         news = self._replica.merge(others)
         self._spread(news, source, now)
-        self._spreader.note(others, source)
+        self._spreader.note(others, source, now)
         effects: list[Effect | Internal] = []
         for entry in news:
             effects += self._heed(entry, before[entry.key], now)
