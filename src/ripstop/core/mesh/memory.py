@@ -5,22 +5,23 @@ the paths of that life it computes the same tables at once, so nothing flaps, ne
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
 from ripstop.core.effects import Save
 from ripstop.core.errors import ProtocolError
 from ripstop.core.events import Endpoint
-from ripstop.core.mesh.limits import check_entry
+from ripstop.core.mesh.limits import MAX_INCARNATION, check_entry, is_ipv4
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.mesh.path import Path
 from ripstop.core.mesh.replica import Replica
 from ripstop.core.names import PeerName
+from ripstop.core.overlay.mtu import MIN_MTU
 
 SAVE_INTERVAL = 1.0  # seconds between writes of what can be learnt again
-_PREFIX = "mesh/"
 _ENTRY = "mesh/entry/"
 
 
@@ -35,28 +36,46 @@ class FormerLife:
     damaged: tuple[str, ...] = ()  # keys that could not be read
 
 
+T = TypeVar("T")
+
+
 def recall(saved: Mapping[str, bytes]) -> FormerLife:
     """Read what `Memory` saved; what is damaged is left out, as all of it can be learnt again."""
-    incarnation = 0
-    targets: tuple[Endpoint, ...] = ()
-    entries: list[Entry] = []
-    paths: dict[PeerName, Path] = {}
     damaged: list[str] = []
-    for key in sorted(key for key in saved if key.startswith(_PREFIX)):
+
+    def read(key: str, kind: type[T], is_sane: Callable[[T], bool]) -> T | None:
         try:
-            if key == "mesh/incarnation":
-                incarnation = msgspec.msgpack.decode(saved[key], type=int)
-            elif key == "mesh/targets":
-                targets = msgspec.msgpack.decode(saved[key], type=tuple[Endpoint, ...])
-            elif key == "mesh/paths":
-                paths = msgspec.msgpack.decode(saved[key], type=dict[PeerName, Path])
-            elif key.startswith(_ENTRY):
-                entry = msgspec.msgpack.decode(saved[key], type=Entry)
-                check_entry(entry)
-                entries.append(entry)
-        except (msgspec.DecodeError, UnicodeDecodeError, ProtocolError):
+            found = msgspec.msgpack.decode(saved[key], type=kind) if key in saved else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
             damaged.append(key)
-    return FormerLife(incarnation, targets, tuple(entries), paths, tuple(damaged))
+            return None
+        if found is not None and not is_sane(found):
+            damaged.append(key)
+            return None
+        return found
+
+    incarnation = read("mesh/incarnation", int, lambda number: 0 <= number < MAX_INCARNATION)
+    targets = read("mesh/targets", tuple[Endpoint, ...], _are_endpoints)
+    paths = read("mesh/paths", dict[PeerName, Path], _are_paths)
+    keys = sorted(key for key in saved if key.startswith(_ENTRY))
+    entries = [entry for key in keys if (entry := read(key, Entry, _is_entry))]
+    return FormerLife(incarnation or 0, targets or (), tuple(entries), paths or {}, tuple(damaged))
+
+
+def _are_endpoints(targets: tuple[Endpoint, ...]) -> bool:
+    return all(target.address and 0 < target.port < 2**16 for target in targets)
+
+
+def _are_paths(paths: Mapping[PeerName, Path]) -> bool:
+    return all(is_ipv4(path.remote) and is_ipv4(path.local) and path.mtu >= MIN_MTU for path in paths.values())
+
+
+def _is_entry(entry: Entry) -> bool:
+    try:
+        check_entry(entry)
+    except ProtocolError:
+        return False
+    return True
 
 
 class Memory:

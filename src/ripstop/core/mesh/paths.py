@@ -92,11 +92,17 @@ class Paths:
     def tick(self, now: float) -> list[Effect]:
         """Probe what is due."""
         effects: list[Effect] = []
+        is_one_lost = False
         for monitor in self._monitors.values():
             if now >= monitor.deadline:
                 path, reason = monitor.path, monitor.reason
                 effects += monitor.tick(now)
                 effects += self._changes(monitor, path, reason)
+                is_one_lost = is_one_lost or (path is not None and monitor.path is None)
+        if is_one_lost:  # what was long in vain may be the detour now: links come and go together
+            for monitor in self._monitors.values():
+                if not monitor.path:
+                    monitor.hurry(now)
         self._schedule()
         return effects
 
