@@ -28,5 +28,6 @@ def start(level: str) -> Recent:
     for handler in (logging.StreamHandler(sys.stderr), recent):
         handler.setFormatter(form)
         root.addHandler(handler)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in ("asyncio", "aiohttp", "pyroute2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     return recent
