@@ -56,6 +56,16 @@ class Spreader:
         """Begin a comparison with one neighbor."""
         return [Send(connection, Digest(self._replica.digest()))]
 
+    def lacks(self, message: Digest | Versions | Want) -> bool:
+        """Return whether the sender of this may know something that we do not."""
+        match message:
+            case Digest(digest):
+                return bool(self._replica.differing(digest))
+            case Versions(buckets, versions):
+                return bool(self._replica.compare(buckets, versions).wanted)
+            case Want():
+                return False
+
     def answer(self, message: Digest | Versions | Want, source: ConnectionId) -> list[Effect]:
         """Take the next step of a comparison."""
         match message:

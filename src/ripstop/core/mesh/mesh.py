@@ -58,6 +58,8 @@ from ripstop.core.names import NO_PEER, ConnectionId, PeerName, ShortId, Underla
 __all__ = ["Identity", "Mesh", "MeshEvent", "Settings"]
 
 SETTLE = 1.0  # seconds after a restart in which the kernel keeps the tables it has, unless we know better before
+CHOOSE = 1.0  # seconds a new peer waits for word of others before it takes a short id that may be theirs
+DEFAULT_UNDERLAY_MTU = 1500  # bytes; while no link of ours is up
 FORMER_LIFE = 30.0  # seconds until addresses of the last run that nobody confirmed are dropped
 REFUTE_FIRST, REFUTE_LIMIT = 0.5, 60.0  # seconds between refutations, doubling; two peers of one name never agree
 
@@ -101,12 +103,14 @@ class Mesh:
         self._reach = ReachWriter(identity.name, self._membership.author)
         self._routing = Routing(self._membership, settings.mtu, now)
         self._memory = Memory(self._replica, now)
+        self._fixed_mtu = settings.mtu  # for everyone: one Ethernet has one MTU
         self._underlay_mtu = 0  # bytes; 0 until known
         self._addresses: tuple[UnderlayIp, ...] = ()  # of our NICs
         self._forget_at = now + FORMER_LIFE
-        self._settle_at = math.inf
+        self._settle_at = self._choose_at = math.inf
         self._is_settled = not former.paths
-        self._heard_back = False  # whether a neighbor has compared notes with us
+        self._heard_back = False  # whether we know what one neighbor knows
+        self._has_record = self._membership.record(identity.name) is not None
         self._has_left = False
         self._members_changed = True
         self._ids: Mapping[PeerName, ShortId] = {}
@@ -231,7 +235,8 @@ class Mesh:
     def _use_underlay(self, event: UnderlayChanged, now: float) -> list[Effect | Internal]:
         if not self._underlay_mtu:
             self._settle_at = now + SETTLE
-        self._underlay_mtu = event.mtu or self._underlay_mtu
+            self._choose_at = now + CHOOSE if self._connector.targets else now
+        self._underlay_mtu = event.mtu or self._underlay_mtu or DEFAULT_UNDERLAY_MTU
         gone, self._addresses = set(self._addresses) - set(event.addresses), event.addresses
         effects: list[Effect | Internal] = []
         for connection in self._connections.current().values():
@@ -289,9 +294,10 @@ class Mesh:
             case Heartbeat():
                 return []
             case Gossip(entries):
+                self._heard_back = True
                 return self._learn(entries, connection.id, now)
             case Digest() | Versions() | Want():
-                self._heard_back = self._heard_back or not isinstance(message, Want)
+                self._heard_back = self._heard_back or not self._spreader.lacks(message)
                 return [*self._spreader.answer(message, connection.id)]
             case Routed():
                 return self._route(message)
@@ -409,8 +415,9 @@ class Mesh:
         if self._underlay_mtu:
             effects += self._refute(now)
             effects += self._follow_members(now)
-            self._follow_reach(now)
-            effects += self._follow_routing(now)
+            if self._has_record:
+                self._follow_reach(now)
+                effects += self._follow_routing(now)
             if now >= self._connector.deadline:
                 effects += self._connector.tick(now)
         if now >= self._spreader.deadline:
@@ -440,10 +447,13 @@ class Mesh:
 
     def _follow_members(self, now: float) -> list[Effect]:
         """Write our record, and watch and dial who is in the others."""
-        if not self._members_changed:
+        may_choose = self._has_record or self._heard_back or now >= self._choose_at
+        if not self._members_changed and may_choose == self._has_record:
             return []
         self._members_changed = False
-        self._write_record(now)
+        if may_choose:
+            self._has_record = True
+            self._write_record(now)
         self._ids = short_ids(self._membership.all())
         records = self._membership.present()
         self._connector.know(records, now)
@@ -459,7 +469,7 @@ class Mesh:
         entry = self._reach.write(
             pack(mask_of(self._ids[peer] for peer in working if peer in self._ids)),
             pack(mask_of(self._ids[peer] for peer in self._linked if peer in self._ids)),
-            min((path.mtu for path in working.values()), default=0),
+            min((min(path.mtu, self._fixed_mtu or path.mtu) for path in working.values()), default=0),
             now,
         )
         if entry:
@@ -511,14 +521,13 @@ class Mesh:
             self._forget_at,
         )
         if self._underlay_mtu:
-            self.deadline = min(
-                self.deadline,
-                self._connector.deadline,
-                self._reach.deadline,
-                self._routing.deadline,
-                math.inf if self._is_settled else self._settle_at,
-                self._refute_at if self._usurped else math.inf,
-            )
+            self.deadline = min(self.deadline, self._connector.deadline, self._refute_at if self._usurped else math.inf)
+            if self._has_record:
+                self.deadline = min(self.deadline, self._reach.deadline, self._routing.deadline)
+            if not self._is_settled:
+                self.deadline = min(self.deadline, self._settle_at)
+            if not self._has_record:
+                self.deadline = min(self.deadline, self._choose_at)
 
 
 def _called(record: PeerRecord) -> str:
