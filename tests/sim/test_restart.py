@@ -51,6 +51,20 @@ def test_a_relay_restarts_under_traffic() -> None:
         assert not watch_traffic(meshes, 5.0)
 
 
+def test_a_daemon_that_dies_again_and_again_disturbs_nobody() -> None:
+    meshes = Meshes(4)
+    meshes.start_all()
+    meshes.settle()
+    meshes.world.run(3.0)
+    for pause in (0.0, 0.001, 0.01, 0.05, 0.1, 0.3, 0.9, 1.1):
+        meshes.world.kill(meshes.names[1])
+        assert not watch_traffic(meshes, 0.2)
+        meshes.world.start(meshes.names[1])
+        assert not watch_traffic(meshes, pause)
+    assert not watch_traffic(meshes, 5.0)
+    assert not meshes.said("lost") + meshes.said("no more")
+
+
 def test_all_daemons_restart_at_once() -> None:
     meshes = Meshes(6)
     meshes.start_all()

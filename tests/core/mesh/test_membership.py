@@ -91,10 +91,12 @@ def test_addresses_of_the_former_life_are_kept_for_a_while() -> None:
 
 def test_a_contested_short_id_is_the_lower_names() -> None:
     mine = first_choice(OWN)
-    kept, replica = member(record(HIGH, mine))
+    kept, replica = member(record(HIGH, mine), record(OWN, mine))
     assert written(kept, replica).short_id == mine
     moved, replica = member(record(LOW, mine), record(HIGH, mine % FIRST_CHOICES + 1))
     assert written(moved, replica).short_id == [*choices(OWN)][2]
+    new, replica = member(record(HIGH, mine))
+    assert written(new, replica).short_id == [*choices(OWN)][1]
     stayed, replica = member(record(LOW, mine, left=True))
     assert written(stayed, replica).short_id == mine
 

@@ -137,9 +137,10 @@ class Membership:
         return entry.key in self._own_keys
 
     def _settle_short_id(self) -> None:
-        """Move away from an id that a lower-named peer has."""
+        """Move away from an id that a lower-named peer has; while nobody knows ours, from one that anybody has."""
         taken = {record.short_id: record.name for record in reversed(self.present())}
-        if taken.get(self.short_id, self.name) >= self.name:
+        holder = taken.get(self.short_id, self.name)
+        if holder == self.name or (holder > self.name and self.record(self.name)):
             return
         self.short_id = next(short_id for short_id in choices(self.name) if short_id not in taken)
 

@@ -115,7 +115,7 @@ class Mesh:
         self._members_changed = True
         self._ids: Mapping[PeerName, ShortId] = {}
         self._linked: dict[PeerName, ConnectionId] = {}  # the connections in use, as of the last look
-        self._seen = (-1, -1)  # generations of connections and paths, as of the last look
+        self._seen_connections = self._seen_paths = -1  # generations, as of the last look
         self._reach_changed = True
         self._usurped = 0  # the highest version that somebody else wrote under our name; 0 = none
         self._refute_at = now
@@ -415,6 +415,7 @@ class Mesh:
         if self._underlay_mtu:
             effects += self._refute(now)
             effects += self._follow_members(now)
+            self._follow_paths(now)
             if self._has_record:
                 self._follow_reach(now)
                 effects += self._follow_routing(now)
@@ -427,14 +428,12 @@ class Mesh:
         return [*saves, *effects]
 
     def _follow_connections(self, now: float) -> list[Effect]:
-        """Greet new neighbors with a comparison, dial lost ones again; note changed paths."""
-        seen, self._seen = self._seen, (self._connections.generation, self._paths.generation)
-        if seen == self._seen:
+        """Greet new neighbors with a comparison, dial lost ones again."""
+        if self._connections.generation == self._seen_connections:
             return []
+        self._seen_connections = self._connections.generation
         self._reach_changed = True
         self._routing.touch(now)
-        if seen[1] != self._seen[1]:
-            self._memory.keep_paths(self._paths.working(), now)
         before, self._linked = self._linked, {peer: one.id for peer, one in self._connections.current().items()}
         effects: list[Effect] = []
         for peer, connection in self._linked.items():
@@ -460,6 +459,13 @@ class Mesh:
         self._reach_changed = True
         self._routing.touch(now)
         return self._paths.know(records, now)
+
+    def _follow_paths(self, now: float) -> None:
+        if self._paths.generation != self._seen_paths:
+            self._seen_paths = self._paths.generation
+            self._memory.keep_paths(self._paths.working(), now)
+            self._reach_changed = True
+            self._routing.touch(now)
 
     def _follow_reach(self, now: float) -> None:
         if not self._reach_changed and now < self._reach.deadline:
