@@ -37,7 +37,7 @@ def routes(topology: Topology, own: ShortId) -> dict[ShortId, Route]:
 
 def route(topology: Topology, own: ShortId, destination: ShortId) -> Route | None:
     """Return the way to one peer, searching from there until we are found; None if there is no way."""
-    goal = topology.links.get(own, 0)
+    goal = topology.links.get(own, 0) if own != destination else 0
     seen = frontier = 1 << destination & topology.everyone
     hops = 1
     while frontier:
