@@ -36,15 +36,23 @@ class Meshes:
         through_wire: bool = False,
         no_discovery: bool = False,
     ) -> None:
-        self.names = tuple(peer_name(number) for number in range(count))
+        self.names: tuple[PeerName, ...] = ()
+        self._numbers: dict[PeerName, int] = {}
         self.mesh: dict[PeerName, Mesh] = {}  # the newest of each host
         self.notices: list[tuple[float, PeerName, Notice]] = []
         self.effects: dict[str, int] = {}
         self._targets = targets
         self._no_discovery = no_discovery
         self.world = World(self._make, seed, watch=self._watch, traced=traced, through_wire=through_wire)
-        for number, name in enumerate(self.names):
-            self.world.add(name, address(number))
+        for number in range(count):
+            self.add(number)
+
+    def add(self, number: int) -> None:
+        """Add a host whose daemon does not run yet."""
+        name = peer_name(number)
+        self.names = (*self.names, name)
+        self._numbers[name] = number
+        self.world.add(name, address(number))
 
     def start_all(self) -> None:
         """Start every daemon that does not run."""
@@ -89,7 +97,7 @@ class Meshes:
         return [notice.text for when, _, notice in self.notices if when >= since and text in notice.text]
 
     def _make(self, name: PeerName, disk: Mapping[str, bytes], now: float, rng: Random) -> Mesh:
-        number = self.names.index(name)
+        number = self._numbers[name]
         targets = tuple(Endpoint(address(target), PORT) for target in self._targets(number))
         settings = Settings(PORT, targets, no_discovery=self._no_discovery)
         self.mesh[name] = Mesh(Identity(name, 1, f"h{number}"), settings, disk, now, rng)

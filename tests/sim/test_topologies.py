@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
+from ripstop.core.mesh.membership import first_choice
 from ripstop.core.names import UnderlayIp
-from tests.sim.meshes import Meshes, address
+from tests.sim.meshes import Meshes, address, peer_name
 
 
 def chain(number: int) -> tuple[int, ...]:
@@ -170,3 +171,30 @@ def test_a_random_underlay_is_used_as_far_as_it_goes(seed: int) -> None:
                 meshes.world.underlay.cut(meshes.names[i], meshes.names[j])
     meshes.start_all()
     meshes.settle(20.0)
+
+
+def test_a_newcomer_with_a_taken_first_choice_makes_nobody_move() -> None:
+    meshes = Meshes(8)
+    wanted = first_choice(meshes.names[3])
+    numbers = (number for number in range(100, 10000) if first_choice(peer_name(number)) == wanted)
+    newcomers = [next(numbers) for _ in range(3)]
+    assert any(peer_name(number) < meshes.names[3] for number in newcomers)
+    meshes.start_all()
+    meshes.settle()
+    before = {name: meshes.mesh[name].short_id for name in meshes.names}
+    for number in newcomers:
+        meshes.add(number)
+        meshes.start_all()
+        meshes.settle(5.0)
+    assert {name: meshes.mesh[name].short_id for name in before} == before
+
+
+def test_peers_that_start_together_with_one_choice_settle_it_by_name() -> None:
+    wanted = first_choice(peer_name(0))
+    rivals = [number for number in range(1, 20000) if first_choice(peer_name(number)) == wanted][:4]
+    meshes = Meshes(1)
+    for number in rivals:
+        meshes.add(number)
+    meshes.start_all()
+    meshes.settle(10.0)
+    assert len({meshes.mesh[name].short_id for name in meshes.names}) == 5
