@@ -61,19 +61,19 @@ struct {
 	__type(value, struct tree);
 } trees SEC(".maps");
 
-/* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics. */
+/* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics.  Key: enum drop_reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, DROP_REASONS);
-	__type(key, enum drop_reason);
+	__type(key, __u32);
 	__type(value, __u64);
 } drops SEC(".maps");
 
-/* Programs write, the daemon reads. */
+/* Programs write, the daemon reads.  Key: enum counter_class. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNT_CLASSES);
-	__type(key, enum counter_class);
+	__type(key, __u32);
 	__type(value, struct counter);
 } counters SEC(".maps");
 

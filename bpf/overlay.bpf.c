@@ -101,7 +101,8 @@ static __always_inline bool read_outer(struct __sk_buff *skb, const struct confi
 	const struct udphdr *udp;
 	const struct vxlan *vxlan;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present)
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
+	    skb->len < OUTER_SIZE)
 		return false;
 	ip = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)ip + OVERHEAD > (void *)(long)skb->data_end) {
@@ -166,11 +167,11 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 	if (!flood.tally)
 		return false;
 
-	bpf_for_each_map_elem(&ways, find_way, &flood, 0);
+	find_ways(&flood);
 	if (flood.tally->slow)
 		return false;
 	flood.outer.ip = outer->ip;
-	bpf_for_each_map_elem(&ways, take_way, &flood, 0);
+	take_ways(&flood);
 	return true;
 }
 

@@ -8,7 +8,8 @@
 
 static __always_inline void count_drop(enum drop_reason reason)
 {
-	__u64 *dropped = bpf_map_lookup_elem(&drops, &reason);
+	__u32 key = reason;
+	__u64 *dropped = bpf_map_lookup_elem(&drops, &key);
 
 	if (dropped)
 		*dropped += 1;
@@ -22,7 +23,8 @@ static __always_inline int drop(enum drop_reason reason)
 
 static __always_inline void count(struct __sk_buff *skb, enum counter_class class)
 {
-	struct counter *counter = bpf_map_lookup_elem(&counters, &class);
+	__u32 key = class;
+	struct counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (counter) {
 		counter->packets += 1;

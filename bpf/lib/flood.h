@@ -30,6 +30,8 @@ struct {
 	__type(value, struct tally);
 } tallies SEC(".maps");
 
+#define FEW_CHILDREN 4 /* see FEW_DEVICES */
+
 struct flood {
 	struct __sk_buff *skb;
 	const struct config *cfg;
@@ -37,6 +39,7 @@ struct flood {
 	const struct frame *frame;
 	struct label label;
 	struct tally *tally;
+	__u32 first;	/* children before it were seen to already */
 	bool companion; /* copy through the companion in the first pass */
 	bool keep;	/* copy to the last child too: the packet itself has further to go */
 	struct outer outer;
@@ -76,6 +79,8 @@ static long find_way(void *map, const __u32 *index, struct way *way, struct floo
 
 	if (!tree || i >= tree->count || i >= MAX_CHILDREN)
 		return 1;
+	if (i < flood->first)
+		return 0;
 	child = &tree->children[i];
 	switch (resolve_hop(flood->skb, flood->cfg, child, flood->frame, way)) {
 	case REACH_READY:
@@ -99,7 +104,7 @@ static long take_way(void *map, const __u32 *index, const struct way *way, struc
 
 	if (!flood->tally->ready)
 		return 1;
-	if (!way->ifindex)
+	if (*index < flood->first || !way->ifindex)
 		return 0;
 	flood->tally->ready -= 1;
 	aim(&flood->outer, way);
@@ -125,19 +130,49 @@ static long take_companion(void *map, const __u32 *index, const struct way *way,
 	return 0;
 }
 
+static __always_inline void find_ways(struct flood *flood)
+{
+	flood->first = 0;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
+		__u32 key = i;
+		struct way *way = bpf_map_lookup_elem(&ways, &key);
+
+		if (!way || find_way(NULL, &key, way, flood))
+			return;
+	}
+	flood->first = FEW_CHILDREN;
+	bpf_for_each_map_elem(&ways, find_way, flood, 0);
+}
+
+static __always_inline void take_ways(struct flood *flood)
+{
+	flood->first = 0;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
+		__u32 key = i;
+		struct way *way = bpf_map_lookup_elem(&ways, &key);
+
+		if (!way || take_way(NULL, &key, way, flood))
+			return;
+	}
+	flood->first = FEW_CHILDREN;
+	bpf_for_each_map_elem(&ways, take_way, flood, 0);
+}
+
 /* Send the packet itself to the ways found: wrap once, then one copy each, the last without copying. */
 static __always_inline int flood_ways(struct flood *flood)
 {
 	struct __sk_buff *skb = flood->skb;
 	const struct label *label = &flood->label;
 
-	if (wrap(skb, &flood->outer, flood->cfg->port, label->vni, label->destination, label->ttl)) {
+	if (wrap(skb, flood->frame, &flood->outer, flood->cfg->port, label->vni, label->destination, label->ttl)) {
 		bpf_for_each_map_elem(&ways, take_companion, flood, 0);
 		return TC_ACT_SHOT; /* all have their copies */
 	}
 	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer.udp, OUTER_SIZE - AIMED, 0))
 		return drop(DROP_ENCAPSULATE);
-	bpf_for_each_map_elem(&ways, take_way, flood, 0);
+	take_ways(flood);
 	return flood->tally->last ? bpf_redirect(flood->tally->last, 0) : TC_ACT_SHOT;
 }
 
@@ -162,7 +197,7 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 		return drop(DROP_COPY);
 
 	if (tree && tree->count)
-		bpf_for_each_map_elem(&ways, find_way, &flood, 0);
+		find_ways(&flood);
 	last = copy_to_ports(skb, cfg, except);
 	if (!flood.tally->ready) {
 		if (last)

@@ -39,7 +39,7 @@ static __always_inline int send_probe(struct __sk_buff *skb, const struct config
 		return drop(DROP_TOO_BIG);
 	if (reach == REACH_SLOW)
 		return drop(DROP_NO_UNDERLAY);
-	if (wrap(skb, &outer, cfg->port, cfg->own, probe_target(frame), FIRST_TTL))
+	if (wrap(skb, frame, &outer, cfg->port, cfg->own, probe_target(frame), FIRST_TTL))
 		return drop(DROP_ENCAPSULATE);
 	aim(&outer, &way);
 	if (bpf_skb_store_bytes(skb, 0, &outer.eth, OUTER_SIZE, 0))

@@ -48,7 +48,7 @@ static __always_inline int send(struct __sk_buff *skb, const struct config *cfg,
 	if (reach == REACH_TOO_BIG)
 		return drop(DROP_TOO_BIG);
 	/* A packet that is a tunnel's already cannot be wrapped here a second time. */
-	if (reach == REACH_SLOW || wrap(skb, &outer, cfg->port, label->vni, label->destination, label->ttl))
+	if (reach == REACH_SLOW || wrap(skb, frame, &outer, cfg->port, label->vni, label->destination, label->ttl))
 		return send_companion(skb, cfg, hop->remote, hop->local, label);
 	aim(&outer, &way);
 	if (bpf_skb_store_bytes(skb, 0, &outer.eth, OUTER_SIZE, 0))

@@ -255,10 +255,12 @@ def _program_logs(handle: int) -> Iterator[tuple[str, "ctypes.Array[ctypes.c_cha
 
 def _complaint(code: int, logs: "list[tuple[str, ctypes.Array[ctypes.c_char]]]") -> str:
     """Return what the verifier said last, in one line; it stops at the first program it refuses."""
-    spoken = [(name, log.value.decode(errors="replace").strip()) for name, log in logs]
-    for name, text in reversed(spoken):
-        if text:
-            return f"{os.strerror(code)}; {name}: …{' | '.join(text[-_LOG_SHOWN:].splitlines())}"
+    for name, log in reversed(logs):
+        lines = log.value.decode(errors="replace").strip().splitlines()
+        if lines and lines[-1].startswith("processed "):  # statistics
+            lines.pop()
+        if lines:
+            return f"{os.strerror(code)}; {name}: …{' | '.join(lines)[-_LOG_SHOWN:]}"
     return os.strerror(code)
 
 
