@@ -38,7 +38,7 @@ from ripstop.core.events import (
 )
 from ripstop.core.ipam.messages import SpaceWanted, Token
 from ripstop.core.mesh.membership import first_choice
-from ripstop.core.mesh.mesh import SETTLE, Identity, Mesh, MeshEvent, Settings
+from ripstop.core.mesh.mesh import Identity, Mesh, MeshEvent, Settings
 from ripstop.core.mesh.messages import (
     Digest,
     Entry,
@@ -54,6 +54,7 @@ from ripstop.core.mesh.messages import (
     Versions,
 )
 from ripstop.core.mesh.replica import bucket_of
+from ripstop.core.mesh.startup import SETTLE
 from ripstop.core.names import ConnectionId, PeerName, ShortId, UnderlayIp
 
 OWN, PEER, FAR = PeerName("5" * 16), PeerName("8" * 16), PeerName("a" * 16)

@@ -30,10 +30,10 @@ from ripstop.core.mesh.bitmap import mask_of, pack, unpack
 from ripstop.core.mesh.connection import Connection, Step
 from ripstop.core.mesh.connections import Connections
 from ripstop.core.mesh.connector import Connector, TargetView
-from ripstop.core.mesh.gossip import Spreader
+from ripstop.core.mesh.ledger import Ledger
 from ripstop.core.mesh.limits import MAX_HOPS
-from ripstop.core.mesh.membership import Identity, Membership, short_ids
-from ripstop.core.mesh.memory import FormerLife, Memory, recall
+from ripstop.core.mesh.membership import Identity, short_ids
+from ripstop.core.mesh.memory import FormerLife, recall
 from ripstop.core.mesh.messages import (
     PROTOCOL_VERSION,
     Digest,
@@ -51,17 +51,14 @@ from ripstop.core.mesh.messages import (
 )
 from ripstop.core.mesh.paths import Paths
 from ripstop.core.mesh.reach import ReachWriter
-from ripstop.core.mesh.replica import Replica
 from ripstop.core.mesh.routing import Here, Routing
+from ripstop.core.mesh.startup import Startup
 from ripstop.core.names import NO_PEER, ConnectionId, PeerName, ShortId, UnderlayIp
 
 __all__ = ["Identity", "Mesh", "MeshEvent", "Settings"]
 
-SETTLE = 1.0  # seconds after a restart in which the kernel keeps the tables it has, unless we know better before
-CHOOSE = 1.0  # seconds a new peer waits for word of others before it takes a short id that may be theirs
 DEFAULT_UNDERLAY_MTU = 1500  # bytes; while no link of ours is up
 FORMER_LIFE = 30.0  # seconds until addresses of the last run that nobody confirmed are dropped
-REFUTE_FIRST, REFUTE_LIMIT = 0.5, 60.0  # seconds between refutations, doubling; two peers of one name never agree
 
 MeshEvent = (
     Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
@@ -91,35 +88,26 @@ class Mesh:
         incarnation = max(identity.incarnation, former.incarnation + 1)
         self.identity = Identity(identity.name, incarnation, identity.nickname, identity.site)
         self.deadline = now  # when `tick` next has something to do, seconds
-        self._replica = Replica()
-        self._replica.merge(former.entries)
-        self._membership = Membership(self.identity, settings.port, settings.advertise, self._replica)
-        self._instance = rng.getrandbits(64)
-        self._connections = Connections(identity.name, self._instance, self._hello, now)
-        self._connector = Connector(identity.name, not settings.no_discovery, self._is_connected, rng)
-        self._connector.add((*former.targets, *settings.targets), now)
-        self._spreader = Spreader(self._replica, self._covered_by, now, rng)
-        self._paths = Paths(identity.name, former.paths, rng)
-        self._reach = ReachWriter(identity.name, self._membership.author)
-        self._routing = Routing(self._membership, settings.mtu, now)
-        self._memory = Memory(self._replica, now)
         self._fixed_mtu = settings.mtu  # for everyone: one Ethernet has one MTU
         self._underlay_mtu = 0  # bytes; 0 until known
         self._addresses: tuple[UnderlayIp, ...] = ()  # of our NICs
         self._forget_at = now + FORMER_LIFE
-        self._settle_at = self._choose_at = math.inf
-        self._is_settled = not former.paths
-        self._heard_back = False  # whether we know what one neighbor knows
-        self._has_record = self._membership.record(identity.name) is not None
         self._has_left = False
-        self._members_changed = True
+        self._instance = rng.getrandbits(64)
+        self._ledger = Ledger(self.identity, settings.port, settings.advertise, former, self._covered_by, now, rng)
+        self._membership = self._ledger.membership
+        self._connections = Connections(identity.name, self._instance, self._hello, now)
+        self._connector = Connector(identity.name, not settings.no_discovery, self._is_connected, rng)
+        self._connector.add((*former.targets, *settings.targets), now)
+        self._paths = Paths(identity.name, former.paths, rng)
+        self._reach = ReachWriter(identity.name, self._membership.author)
+        self._routing = Routing(self._membership, settings.mtu, now)
+        has_record = self._membership.record(identity.name) is not None
+        self._startup = Startup(has_id=has_record, has_paths=bool(former.paths))
         self._ids: Mapping[PeerName, ShortId] = {}
         self._linked: dict[PeerName, ConnectionId] = {}  # the connections in use, as of the last look
-        self._seen_connections = self._seen_paths = -1  # generations, as of the last look
-        self._reach_changed = True
-        self._usurped = 0  # the highest version that somebody else wrote under our name; 0 = none
-        self._refute_at = now
-        self._refute_pause = REFUTE_FIRST
+        self._seen_connections = self._seen_paths = self._seen_entries = -1  # generations, as of the last look
+        self._members_changed = self._reach_changed = True
         self._first: list[Effect | Internal] = self._begin(former)
 
     # What can happen.
@@ -187,7 +175,7 @@ class Mesh:
 
     def entries(self) -> tuple[Entry, ...]:
         """Return everything that is replicated here, for reports."""
-        return tuple(self._replica)
+        return tuple(self._ledger.replica)
 
     def targets(self, now: float) -> tuple[TargetView, ...]:
         """Return what we dial by order of the user."""
@@ -202,7 +190,7 @@ class Mesh:
             case Probed():
                 return [*self._paths.receive(event, now)]
             case Announce(entries):
-                self._spread(self._replica.merge(entries), None, now)
+                self._ledger.write(entries, now)
                 return []
             case Tell(peer, body):
                 return self._route(Routed(self.name, peer, MAX_HOPS, body))
@@ -223,19 +211,17 @@ class Mesh:
                 if replace:
                     self._connector.forget(target for target in self._connector.targets if target not in targets)
                 self._connector.add(targets, now)
-                return [self._memory.keep_targets(self._connector.targets)]
+                return [self._ledger.memory.keep_targets(self._connector.targets)]
             case ForgetRequested(targets):
                 self._connector.forget(targets)
-                return [self._memory.keep_targets(self._connector.targets)]
+                return [self._ledger.memory.keep_targets(self._connector.targets)]
             case LeaveRequested():
                 return self._leave(now)
             case _:
                 assert_never(event)
 
     def _use_underlay(self, event: UnderlayChanged, now: float) -> list[Effect | Internal]:
-        if not self._underlay_mtu:
-            self._settle_at = now + SETTLE
-            self._choose_at = now + CHOOSE if self._connector.targets else now
+        self._startup.begin(has_targets=bool(self._connector.targets), now=now)
         self._underlay_mtu = event.mtu or self._underlay_mtu or DEFAULT_UNDERLAY_MTU
         gone, self._addresses = set(self._addresses) - set(event.addresses), event.addresses
         effects: list[Effect | Internal] = []
@@ -250,13 +236,15 @@ class Mesh:
 
     def _leave(self, now: float) -> list[Effect | Internal]:
         self._membership.left = True
-        self._write_record(now)
-        effects: list[Effect | Internal] = [*self._spreader.tick(tuple(self._linked.values()), now, at_once=True)]
+        self._ledger.write_record(now)
+        effects: list[Effect | Internal] = [
+            *self._ledger.spreader.tick(tuple(self._linked.values()), now, at_once=True)
+        ]
         effects += self._connections.leave("left the mesh")
-        self._memory.forget_paths(now)
+        self._ledger.memory.forget_paths(now)
         self._has_left = True
         self.deadline = math.inf
-        return [*effects, *self._memory.tick(now, at_once=True)]
+        return [*effects, *self._ledger.memory.tick(now, at_once=True)]
 
     # Messages.
 
@@ -294,11 +282,11 @@ class Mesh:
             case Heartbeat():
                 return []
             case Gossip(entries):
-                self._heard_back = True
+                self._startup.heard_back = True
                 return self._learn(entries, connection.id, now)
             case Digest() | Versions() | Want():
-                self._heard_back = self._heard_back or not self._spreader.lacks(message)
-                return [*self._spreader.answer(message, connection.id)]
+                self._startup.heard_back = self._startup.heard_back or not self._ledger.spreader.lacks(message)
+                return [*self._ledger.spreader.answer(message, connection.id)]
             case Routed():
                 return self._route(message)
             case _:
@@ -338,58 +326,37 @@ class Mesh:
     # Entries.
 
     def _learn(self, entries: Iterable[Entry], source: ConnectionId, now: float) -> list[Effect | Internal]:
-        others: list[Entry] = []
-        for entry in entries:
-            if not self._membership.is_ours(entry):
-                others.append(entry)
-            elif self._replica.supersedes(entry):
-                self._usurped = max(self._usurped, entry.version)
-        before = {entry.key: self._replica.get(entry.key) for entry in others}
-        news = self._replica.merge(others)
-        self._spread(news, source, now)
-        self._spreader.note(others, source, now)
+        news = self._ledger.learn(entries, source, now)
         effects: list[Effect | Internal] = []
-        for entry in news:
-            effects += self._heed(entry, before[entry.key], now)
-        rest = tuple(entry for entry in news if not isinstance(entry.value, PeerRecord | Reach))
+        for one in news:
+            match one.entry.value:
+                case PeerRecord():
+                    effects += self._heed_record(one.entry.value, one.before, now)
+                case Reach():
+                    self._heed_reach(one.entry.value, one.before, now)
+        rest = tuple(one.entry for one in news if not isinstance(one.entry.value, PeerRecord | Reach))
         return [*effects, Learned(rest)] if rest else effects
 
-    def _spread(self, news: tuple[Entry, ...], source: ConnectionId | None, now: float) -> None:
-        if news:
-            self._spreader.spread(news, source, now)
-            self._memory.keep_entries((entry for entry in news if isinstance(entry.value, PeerRecord | Reach)), now)
-            if any(isinstance(entry.value, PeerRecord | Reach) for entry in news):
-                self._routing.touch(now)
+    def _heed_record(self, record: PeerRecord, before: Entry | None, now: float) -> list[Effect]:
+        """Try a peer at once that has started or moved; say who joins and who leaves."""
+        self._members_changed = True
+        was = before.value if before and isinstance(before.value, PeerRecord) else None
+        if was is None or (was.incarnation, was.addresses) != (record.incarnation, record.addresses):
+            self._connector.urge(record.name, now)
+            self._paths.hurry(record.name, now)
+        if record.left:
+            return [] if was is None or was.left else [Notice("info", f"{_called(record)} has left")]
+        return [Notice("info", f"{_called(record)} has joined")] if was is None or was.left else []
 
-    def _heed(self, entry: Entry, before: Entry | None, now: float) -> list[Effect]:
-        """See what news means for whom to dial and what to probe, and what to say about it."""
-        value, old = entry.value, before.value if before else None
-        if isinstance(value, PeerRecord):
-            self._members_changed = True
-            was = old if isinstance(old, PeerRecord) else None
-            if was is None or was.incarnation != value.incarnation or was.addresses != value.addresses:
-                self._connector.urge(value.name, now)
-                self._paths.hurry(value.name, now)
-            if value.left:
-                return [] if was is None or was.left else [Notice("info", f"{_called(value)} has left")]
-            if was is None or was.left:
-                return [Notice("info", f"{_called(value)} has joined")]
-        elif isinstance(value, Reach):
-            gained = unpack(value.control) & ~(unpack(old.control) if isinstance(old, Reach) else 0)
-            for peer, short_id in self._ids.items() if gained else ():
-                if gained >> short_id & 1:
-                    if not self._is_connected(peer):
-                        self._connector.urge(peer, now)
-                    self._paths.hurry(peer, now)
-        return []
-
-    def _write(self, entry: Entry, now: float) -> None:
-        self._spread(self._replica.merge((entry,)), None, now)
-
-    def _write_record(self, now: float) -> None:
-        entry = self._membership.write_record()
-        if entry:
-            self._write(entry, now)
+    def _heed_reach(self, reach: Reach, before: Entry | None, now: float) -> None:
+        """Try peers at once that have been seen elsewhere."""
+        known = unpack(before.value.control) if before and isinstance(before.value, Reach) else 0
+        gained = unpack(reach.control) & ~known
+        for peer, short_id in self._ids.items() if gained else ():
+            if gained >> short_id & 1:
+                if not self._is_connected(peer):
+                    self._connector.urge(peer, now)
+                self._paths.hurry(peer, now)
 
     def _written_addresses(self) -> tuple[UnderlayIp, ...]:
         record = self._membership.record(self.name)
@@ -399,9 +366,9 @@ class Mesh:
 
     def _begin(self, former: FormerLife) -> list[Effect | Internal]:
         """Return what is to be done at the very first."""
-        effects: list[Effect | Internal] = [self._memory.keep_incarnation(self.identity.incarnation)]
+        effects: list[Effect | Internal] = [self._ledger.memory.keep_incarnation(self.identity.incarnation)]
         if self._connector.targets != former.targets:
-            effects.append(self._memory.keep_targets(self._connector.targets))
+            effects.append(self._ledger.memory.keep_targets(self._connector.targets))
         if former.damaged:
             effects.append(Notice("warning", f"saved state left out, as it is damaged: {', '.join(former.damaged)}"))
         return effects
@@ -416,14 +383,14 @@ class Mesh:
             effects += self._refute(now)
             effects += self._follow_members(now)
             self._follow_paths(now)
-            if self._has_record:
+            if self._startup.has_id:
                 self._follow_reach(now)
                 effects += self._follow_routing(now)
             if now >= self._connector.deadline:
                 effects += self._connector.tick(now)
-        if now >= self._spreader.deadline:
-            effects += self._spreader.tick(tuple(self._linked.values()), now)
-        saves = self._memory.tick(now)
+        if now >= self._ledger.spreader.deadline:
+            effects += self._ledger.spreader.tick(tuple(self._linked.values()), now)
+        saves = self._ledger.memory.tick(now)
         self._schedule()
         return [*saves, *effects]
 
@@ -438,7 +405,7 @@ class Mesh:
         effects: list[Effect] = []
         for peer, connection in self._linked.items():
             if before.get(peer) != connection and self.name < peer:
-                effects += self._spreader.compare(connection)
+                effects += self._ledger.spreader.compare(connection)
         for peer in before:
             if peer not in self._linked:
                 self._connector.lost(peer, now)
@@ -446,13 +413,12 @@ class Mesh:
 
     def _follow_members(self, now: float) -> list[Effect]:
         """Write our record, and watch and dial who is in the others."""
-        may_choose = self._has_record or self._heard_back or now >= self._choose_at
-        if not self._members_changed and may_choose == self._has_record:
+        had_id = self._startup.has_id
+        if not self._members_changed and self._startup.choose(now) == had_id:
             return []
         self._members_changed = False
-        if may_choose:
-            self._has_record = True
-            self._write_record(now)
+        if self._startup.choose(now):
+            self._ledger.write_record(now)
         self._ids = short_ids(self._membership.all())
         records = self._membership.present()
         self._connector.know(records, now)
@@ -463,7 +429,7 @@ class Mesh:
     def _follow_paths(self, now: float) -> None:
         if self._paths.generation != self._seen_paths:
             self._seen_paths = self._paths.generation
-            self._memory.keep_paths(self._paths.working(), now)
+            self._ledger.memory.keep_paths(self._paths.working(), now)
             self._reach_changed = True
             self._routing.touch(now)
 
@@ -479,34 +445,25 @@ class Mesh:
             now,
         )
         if entry:
-            self._write(entry, now)
+            self._ledger.write((entry,), now)
 
     def _follow_routing(self, now: float) -> list[Effect | Internal]:
         """Recompute the tables when it is time; after a restart, publish none before we know better than the kernel."""
-        if not self._is_settled and (now >= self._settle_at or (self._heard_back and self._paths.is_confirmed())):
-            self._is_settled = True
+        was_settled = self._startup.is_settled
+        may_publish = was_settled or self._startup.settle(is_confirmed=self._paths.is_confirmed(), now=now)
+        if self._ledger.generation != self._seen_entries or may_publish != was_settled:
+            self._seen_entries = self._ledger.generation
             self._routing.touch(now)
         if now < self._routing.deadline:
             return []
         here = Here(self._paths.working(), tuple(self._linked), self._underlay_mtu)
-        return self._routing.follow(here, now, may_publish=self._is_settled)
+        return self._routing.follow(here, now, may_publish=may_publish)
 
     def _refute(self, now: float) -> list[Effect]:
-        """Take an incarnation above what others wrote under our name; ever more slowly, should they do the same."""
-        if not self._usurped or now < self._refute_at:
-            return []
-        if now - self._refute_at > REFUTE_LIMIT:
-            self._refute_pause = REFUTE_FIRST
-        is_known = self._membership.author.outdo(self._usurped)
-        self._usurped = 0
-        self._refute_at = now + self._refute_pause
-        is_first, self._refute_pause = self._refute_pause == REFUTE_FIRST, min(2 * self._refute_pause, REFUTE_LIMIT)
-        if not is_known:
-            return [Notice("error", f"the mesh knows {self.name} with the last possible incarnation: take a new name")]
-        self._members_changed = self._reach_changed = True
-        text = f"others knew a later life of ours: our incarnation is {self._membership.author.incarnation} now"
-        saved = self._memory.keep_incarnation(self._membership.author.incarnation)
-        return [saved, Notice("warning", text)] if is_first else [saved]
+        effects = self._ledger.refute(now)
+        if effects:
+            self._members_changed = self._reach_changed = True
+        return effects
 
     def _covered_by(self, source: ConnectionId) -> dict[ConnectionId, None]:
         """Return our connections to peers to whom the one at the other end of `source` passes on news itself."""
@@ -519,21 +476,11 @@ class Mesh:
         return self._connections.to(peer) is not None
 
     def _schedule(self) -> None:
-        self.deadline = min(
-            self._connections.deadline,
-            self._paths.deadline,
-            self._spreader.deadline,
-            self._memory.deadline,
-            self._forget_at,
-        )
+        self.deadline = min(self._connections.deadline, self._paths.deadline, self._ledger.deadline, self._forget_at)
         if self._underlay_mtu:
-            self.deadline = min(self.deadline, self._connector.deadline, self._refute_at if self._usurped else math.inf)
-            if self._has_record:
+            self.deadline = min(self.deadline, self._connector.deadline, self._startup.deadline)
+            if self._startup.has_id:
                 self.deadline = min(self.deadline, self._reach.deadline, self._routing.deadline)
-            if not self._is_settled:
-                self.deadline = min(self.deadline, self._settle_at)
-            if not self._has_record:
-                self.deadline = min(self.deadline, self._choose_at)
 
 
 def _called(record: PeerRecord) -> str:
