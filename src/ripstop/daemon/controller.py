@@ -145,7 +145,7 @@ class Controller:
             ipam=views.ipam(self._node),
             ports=tuple([self._port(port) for port in self._containers.ports]),
             counters=counters,
-            control=asdict(self._control.counters),
+            control={**asdict(self._control.counters), "unsent_probes": self._shell.unsent_probes},
             fdb=tuple(views.station(entry) for entry in datapath.fdb()),
             kernel={"release": os.uname().release, "machine": os.uname().machine, "pins": str(self._host.pins)},
             log=tuple(self._recent.lines),

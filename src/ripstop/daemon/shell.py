@@ -30,6 +30,7 @@ class Shell:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
         self._unsaved: dict[str, bytes | None] = {}
+        self.unsent_probes = 0
         self.disk_problem = ""  # shown in status while it lasts
 
     def perform(self, effect: Dial | Send | Close | SendProbe | Publish | UseMtu | Notice) -> None:
@@ -39,8 +40,9 @@ class Shell:
                 self._control.perform(effect)
             case SendProbe(remote, content, target):
                 local = self._source(remote)
-                if local is not None:  # without a route to it the probe is lost, as it would be on the way
-                    self._frames.send(probe.encode(content, local, remote, target))
+                # Without a route to it the probe is lost, as it would be on the way.
+                if local is None or self._frames.send(probe.encode(content, local, remote, target)):
+                    self.unsent_probes += 1
             case Publish(tables):
                 self._reconciler.publish(tables)
             case UseMtu(mtu):

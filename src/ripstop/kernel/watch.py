@@ -13,6 +13,10 @@ from ripstop.core.errors import KernelError
 _RTMGRP_LINK = 0x1  # include/uapi/linux/rtnetlink.h
 _RTMGRP_IPV4_IFADDR = 0x10
 _RTMGRP_IPV4_ROUTE = 0x40
+_SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
+# Frames to neighbors that do not answer ARP wait in the kernel for seconds and count against the socket that sent them:
+# with the default of 208 KiB, a dozen unreachable peers keep us from probing those that can be reached.
+_SEND_BUFFER = 32 * 1024 * 1024  # bytes
 
 
 class Watch:
@@ -51,6 +55,7 @@ class FrameSocket:
             KernelError: there is no such interface, or we may not.
         """
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)  # 0: receive nothing
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
         try:
             self._socket.bind((interface, 0))
         except OSError as error:
