@@ -136,11 +136,13 @@ def _check_value(value: Value) -> None:
                     _check_name(proposer)
             _check_members(value.members)
             _need(0 <= value.nonce < 2**64, "ballot", f"nonce {value.nonce}")
+            _check_births(value.birth, *value.births)
             _need(0 <= value.universe[0] <= value.universe[1] <= 2**32, "ballot", f"universe {value.universe}")
             _check_text(value.ring)
         case RingStart():
             _need(0 <= value.start < value.end <= 2**32, "ring start", f"range {value.start}-{value.end}")
             _need(0 <= value.nonce < 2**64, "ring start", f"nonce {value.nonce}")
+            _check_births(*value.births)
             _check_members(value.members)
         case _:
             assert_never(value)
@@ -165,7 +167,7 @@ def _key_matches(key: str, value: Value) -> bool:
 def _check_body(body: IpamMessage) -> None:
     match body:
         case SpaceWanted():
-            pass
+            _check_births(body.birth)
         case SpaceAnswer():
             _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
             _need(len(body.holder) <= MAX_TEXT, "space", "holder too long")
@@ -183,6 +185,12 @@ def _check_token(token: Token) -> None:
     _check_name(token.owner)
     _need(0 <= token.start < 2**32 and 0 <= token.end <= 2**32, "token", f"range {token.start}-{token.end}")
     _need(0 <= token.free <= 2**32, "token", f"{token.free} free")
+    _check_births(token.birth)
+
+
+def _check_births(*births: int) -> None:
+    _need(len(births) <= MAX_MEMBERS + 1, "births", "too many")
+    _need(all(0 <= birth < 2**64 for birth in births), "birth", "outside 64 bits")
 
 
 def _check_members(members: tuple[str, ...]) -> None:
