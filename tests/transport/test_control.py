@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -100,5 +102,23 @@ def test_a_message_cut_short_is_a_closed_connection() -> None:
             await writer.wait_closed()
             assert isinstance(await first.next(), Accepted)
             assert isinstance(await first.next(), Closed)
+
+    asyncio.run(scenario())
+
+
+def test_connections_that_are_reset_at_once_harm_nobody() -> None:
+    async def scenario() -> None:
+        async with two_ends() as (first, _):
+            with socket.create_server(("127.0.0.1", PORT + 2)) as rude:
+                for _round in range(50):
+                    first.transport.perform(Dial(Endpoint("127.0.0.1", PORT + 2)))
+                    taken, _ = await asyncio.to_thread(rude.accept)
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    taken.close()
+                    event = await first.next()
+                    if isinstance(event, Dialed):
+                        assert isinstance(await first.next(), Closed)
+                    else:
+                        assert isinstance(event, DialFailed)
 
     asyncio.run(scenario())

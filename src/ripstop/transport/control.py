@@ -98,15 +98,19 @@ class ControlTransport:
         except OSError as error:
             self.deliver(DialFailed(endpoint, _reason(error)))
             return
+        ends = _ends(writer)
+        if ends is None:
+            writer.close()
+            self.deliver(DialFailed(endpoint, "closed at once"))
+            return
         self.counters.dialed += 1
-        session = self._open(reader, writer)
-        self.deliver(Dialed(endpoint, session.id, _ip(writer, "sockname"), _ip(writer, "peername")))
+        session = self._open(reader, writer, ends[1])
+        self.deliver(Dialed(endpoint, session.id, *ends))
         session.task = self.tasks.create_task(self._read(session))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            local, remote = _ip(writer, "sockname"), _ip(writer, "peername")
-        except TypeError:  # it went away before we looked
+        ends = _ends(writer)
+        if ends is None:
             writer.close()
             return
         if len(self._sessions) >= SESSION_LIMIT:
@@ -114,13 +118,13 @@ class ControlTransport:
             writer.close()
             return
         self.counters.accepted += 1
-        session = self._open(reader, writer)
-        self.deliver(Accepted(session.id, local, remote))
+        session = self._open(reader, writer, ends[1])
+        self.deliver(Accepted(session.id, *ends))
         session.task = self.tasks.create_task(self._read(session))
 
-    def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Session:
+    def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: UnderlayIp) -> _Session:
         self._last += 1
-        session = _Session(ConnectionId(self._last), _ip(writer, "peername"), reader, writer)
+        session = _Session(ConnectionId(self._last), remote, reader, writer)
         self._sessions[session.id] = session
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -195,5 +199,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
-def _ip(writer: asyncio.StreamWriter, end: str) -> UnderlayIp:
-    return UnderlayIp(writer.get_extra_info(end)[0])
+def _ends(writer: asyncio.StreamWriter) -> tuple[UnderlayIp, UnderlayIp] | None:
+    """Return our address and the other one, or None if the connection was reset before we could look."""
+    local, remote = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
+    return (UnderlayIp(local[0]), UnderlayIp(remote[0])) if local and remote else None
