@@ -11,6 +11,7 @@
 #include "maps.h"
 #include "lib/fdb.h"
 #include "lib/flood.h"
+#include "lib/flow.h"
 #include "lib/local.h"
 #include "lib/probe.h"
 #include "lib/send.h"
@@ -32,54 +33,85 @@ static __always_inline __u32 peer_of(__be32 address)
 	return peer ? *peer : 0;
 }
 
+#define UNKNOWN -2 /* no verdict: nobody knows where the frame's destination lives */
+
+/* Take a frame of a port to where its destination lives. */
+static __always_inline int switch_unicast(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+					  const struct moment *now, struct label *label)
+{
+	struct flow_key key = { .source = frame->source, .target = frame->target, .device = skb->ifindex };
+	struct flow *flow = flow_slot(frame);
+	const struct fdb_value *to;
+	const struct hop *hop;
+	enum reach reach;
+	struct way way;
+	__u32 peer;
+
+	if (!flow)
+		return UNKNOWN;
+	if (is_known(flow, &key, now) && frame->fast && frame->size <= flow->size) {
+		if (!flow->peer)
+			return deliver(skb, cfg, flow->port, PACKET_HOST, false);
+		label->destination = flow->peer;
+		way = flow->way;
+		reach = REACH_READY;
+	} else {
+		if (is_probe(frame->target))
+			return send_probe(skb, cfg, frame);
+		learn(now, frame->source, skb->ifindex, 0);
+		to = locate(cfg, now, frame->target);
+		if (!to)
+			return UNKNOWN;
+		if (to->ifindex == skb->ifindex)
+			return drop(DROP_HAIRPIN);
+		if (to->ifindex) {
+			remember_port(flow, &key, now, frame, to->ifindex);
+			return deliver(skb, cfg, to->ifindex, PACKET_HOST, false);
+		}
+		peer = to->peer;
+		hop = bpf_map_lookup_elem(&routes, &peer);
+		if (!hop)
+			return drop(DROP_NO_ROUTE);
+		label->destination = peer;
+		reach = resolve_hop(skb, cfg, hop, frame, &way);
+		if (reach == REACH_READY)
+			remember_way(flow, &key, now, frame, peer, &way);
+	}
+	return send_by(skb, cfg, frame, &way, reach, label);
+}
+
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct label label = { .ttl = FIRST_TTL };
-	const struct fdb_value *to = NULL;
 	enum drop_reason wrong;
+	struct moment now;
 	struct frame frame;
-	__u32 peer;
+	__u32 own;
+	int verdict;
 
 	if (!cfg || read_frame(skb, 0, &frame))
 		return drop(DROP_SHORT_FRAME);
 	wrong = objection(&frame);
 	if (wrong != DROP_REASONS)
 		return drop(wrong);
-	if (is_probe(frame.target))
-		return send_probe(skb, cfg, &frame);
-	learn(frame.source, skb->ifindex, 0);
-	label.vni = cfg->own;
-	if (!is_group(frame.target))
-		to = locate(cfg, frame.target);
-	if (!to) {
-		__u32 own = cfg->own;
-		const struct tree *tree = bpf_map_lookup_elem(&trees, &own);
-
-		return flood_frame(skb, cfg, &frame, tree, &label, skb->ifindex);
+	now = read_moment();
+	own = label.vni = cfg->own;
+	if (is_group(frame.target)) {
+		learn(&now, frame.source, skb->ifindex, 0);
+	} else {
+		verdict = switch_unicast(skb, cfg, &frame, &now, &label);
+		if (verdict != UNKNOWN)
+			return verdict;
 	}
-	if (to->ifindex == skb->ifindex)
-		return drop(DROP_HAIRPIN);
-	if (to->ifindex)
-		return deliver(skb, cfg, to->ifindex, PACKET_HOST, false);
-
-	const struct hop *hop;
-
-	peer = to->peer;
-	hop = bpf_map_lookup_elem(&routes, &peer);
-	if (!hop)
-		return drop(DROP_NO_ROUTE);
-	label.destination = peer;
-	return send(skb, cfg, &frame, hop, &label);
+	return flood_frame(skb, cfg, &frame, bpf_map_lookup_elem(&trees, &own), &label, skb->ifindex);
 }
 
 /* Hand a frame for us, stripped, to whom it belongs. */
-static __always_inline int receive(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-				   __u32 destination, bool stale)
+static __always_inline int receive(struct __sk_buff *skb, const struct config *cfg, const struct fdb_value *to,
+				   const struct frame *frame, __u32 destination, bool stale)
 {
-	const struct fdb_value *to = is_group(frame->target) ? NULL : locate(cfg, frame->target);
-
 	if (to && to->ifindex)
 		return deliver(skb, cfg, to->ifindex, PACKET_HOST, stale);
 	if (to && destination != TREE)
@@ -132,22 +164,21 @@ static __always_inline bool read_vxlan(const struct vxlan *vxlan, struct arrival
 	       !(vni & 0xff) && arrival->vni <= 0xffff;
 }
 
-/* Pass a packet on with its outer header rewritten; what the fast path cannot is left to the companion. */
-static __always_inline int relay(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-				 const struct hop *hop, struct outer *outer)
+/* Pass a packet on with its outer header rewritten, by a way that was looked for with this result. */
+static __always_inline int relay_by(struct __sk_buff *skb, struct outer *outer, const struct way *way, enum reach reach)
 {
-	struct way way;
-	enum reach reach = resolve_hop(skb, cfg, hop, frame, &way);
-
 	if (reach == REACH_SLOW)
-		return TC_ACT_UNSPEC;
+		return TC_ACT_UNSPEC; /* the companion's */
 	if (reach == REACH_TOO_BIG)
 		return drop(DROP_TOO_BIG);
-	aim(outer, &way);
+	if (outer->ip.ttl <= 1)
+		return drop(DROP_TTL);
+	outer->ip.ttl -= 1;
+	aim(outer, way);
 	if (bpf_skb_store_bytes(skb, 0, &outer->eth, AIMED, 0))
 		return drop(DROP_ENCAPSULATE);
 	count_out(skb, true, true);
-	return redirect_way(&way, reach);
+	return redirect_way(way, reach);
 }
 
 /* Copy a packet of a flood to our children in its tree; returns false if that is the companion's to do. */
@@ -179,21 +210,51 @@ SEC("tc")
 int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
+	struct moment now;
+	const struct fdb_value *to;
 	struct arrival arrival;
 	enum drop_reason wrong;
+	struct flow_key key;
 	struct outer outer;
 	struct frame frame;
+	struct flow *flow;
+	enum reach reach;
+	struct way way;
 	bool stale;
 
-	if (!cfg || !read_outer(skb, cfg, &outer) || peer_of(outer.ip.daddr) != cfg->own || !cfg->own)
+	if (!cfg || !cfg->own || !read_outer(skb, cfg, &outer))
+		return TC_ACT_UNSPEC;
+	if (read_frame(skb, OVERHEAD, &frame))
+		return TC_ACT_UNSPEC;
+	now = read_moment();
+	key = (struct flow_key){
+		.source = frame.source,
+		.target = frame.target,
+		.remote = outer.ip.saddr,
+		.local = outer.ip.daddr,
+	};
+	__builtin_memcpy(&key.vxlan, &outer.vxlan, sizeof(key.vxlan));
+	flow = flow_slot(&frame);
+	if (!flow)
+		return TC_ACT_UNSPEC;
+	if (is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size) {
+		if (flow->peer)
+			return relay_by(skb, &outer, &flow->way, REACH_READY);
+		count(skb, COUNT_RECEIVED_FAST);
+		if (strip(skb, &frame, &stale))
+			return drop(DROP_STRIP);
+		if (flow->port)
+			return deliver(skb, cfg, flow->port, PACKET_HOST, stale);
+		return flood_ports(skb, cfg, &frame, 0, stale);
+	}
+
+	if (peer_of(outer.ip.daddr) != cfg->own)
 		return TC_ACT_UNSPEC;
 	arrival.sender = peer_of(outer.ip.saddr);
 	if (!arrival.sender)
 		return drop(DROP_STRANGER);
 	if (!read_vxlan(&outer.vxlan, &arrival))
 		return drop(DROP_BAD_HEADER);
-	if (read_frame(skb, OVERHEAD, &frame))
-		return drop(DROP_SHORT_FRAME);
 	if (is_probe(frame.target))
 		return answer_probe(skb, cfg, &frame, &outer);
 	if (!arrival.vni)
@@ -219,22 +280,27 @@ int from_underlay(struct __sk_buff *skb)
 				if (!relay_flood(skb, cfg, &frame, tree, &outer))
 					return TC_ACT_UNSPEC;
 			}
+		} else if (is_group(frame.target)) {
+			remember_port(flow, &key, &now, &frame, 0); /* local ports only */
 		}
 	} else if (arrival.destination != cfg->own) {
 		const struct hop *hop = bpf_map_lookup_elem(&routes, &arrival.destination);
 
 		if (!hop)
 			return drop(DROP_NO_ROUTE);
-		if (outer.ip.ttl <= 1)
-			return drop(DROP_TTL);
-		outer.ip.ttl -= 1;
-		return relay(skb, cfg, &frame, hop, &outer);
+		reach = resolve_hop(skb, cfg, hop, &frame, &way);
+		if (reach == REACH_READY)
+			remember_way(flow, &key, &now, &frame, arrival.destination, &way);
+		return relay_by(skb, &outer, &way, reach);
 	}
 	count(skb, COUNT_RECEIVED_FAST);
-	learn(frame.source, 0, arrival.vni);
+	learn(&now, frame.source, 0, arrival.vni);
 	if (strip(skb, &frame, &stale))
 		return drop(DROP_STRIP);
-	return receive(skb, cfg, &frame, arrival.destination, stale);
+	to = is_group(frame.target) ? NULL : locate(cfg, &now, frame.target);
+	if (to && to->ifindex && arrival.destination != TREE)
+		remember_port(flow, &key, &now, &frame, to->ifindex);
+	return receive(skb, cfg, to, &frame, arrival.destination, stale);
 }
 
 SEC("tc")
@@ -242,9 +308,13 @@ int from_companion(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct label label = { .relayed = true };
+	struct moment now = read_moment();
+	const struct hop *hop;
 	enum drop_reason wrong;
 	struct letter letter;
 	struct frame frame;
+	enum reach reach;
+	struct way way;
 	__u32 sender;
 
 	if (!cfg || read_letter(skb, &letter))
@@ -273,25 +343,25 @@ int from_companion(struct __sk_buff *skb)
 		if (!tree || tree->parent != sender)
 			return drop(DROP_WRONG_PARENT);
 		count(skb, COUNT_RECEIVED_COMPANION);
-		learn(frame.source, 0, letter.vni);
+		learn(&now, frame.source, 0, letter.vni);
 		if (tree->count && letter.ttl > 1)
 			return flood_frame(skb, cfg, &frame, tree, &label, 0);
 		if (tree->count)
 			count_drop(DROP_TTL);
-		return receive(skb, cfg, &frame, TREE, false);
-	}
-	if (letter.destination != cfg->own) {
-		const struct hop *hop = bpf_map_lookup_elem(&routes, &letter.destination);
-
+	} else if (letter.destination != cfg->own) {
+		hop = bpf_map_lookup_elem(&routes, &letter.destination);
 		if (!hop)
 			return drop(DROP_NO_ROUTE);
 		if (letter.ttl <= 1)
 			return drop(DROP_TTL);
-		return send(skb, cfg, &frame, hop, &label);
+		reach = resolve_hop(skb, cfg, hop, &frame, &way);
+		return send_by(skb, cfg, &frame, &way, reach, &label);
+	} else {
+		count(skb, COUNT_RECEIVED_COMPANION);
+		learn(&now, frame.source, 0, letter.vni);
 	}
-	count(skb, COUNT_RECEIVED_COMPANION);
-	learn(frame.source, 0, letter.vni);
-	return receive(skb, cfg, &frame, letter.destination, false);
+	return receive(skb, cfg, is_group(frame.target) ? NULL : locate(cfg, &now, frame.target), &frame,
+		       letter.destination, false);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -88,10 +88,12 @@ static __always_inline enum reach resolve(struct __sk_buff *skb, const struct co
 	return reach;
 }
 
-/* The same for a hop of a table. */
+/* The same for a hop of a table; the addresses of `way` are set whatever comes of it. */
 static __always_inline enum reach resolve_hop(struct __sk_buff *skb, const struct config *cfg, const struct hop *hop,
 					      const struct frame *frame, struct way *way)
 {
+	way->remote = hop->remote;
+	way->local = hop->local;
 	if (frame->size > hop->mtu)
 		return REACH_TOO_BIG;
 	if (!frame->fast || !(hop->flags & HOP_FAST))

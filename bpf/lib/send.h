@@ -38,23 +38,22 @@ static __always_inline int send_companion(struct __sk_buff *skb, const struct co
 	return bpf_redirect(cfg->companion, 0);
 }
 
-static __always_inline int send(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-				const struct hop *hop, const struct label *label)
+/* Send by a way that was looked for with this result. */
+static __always_inline int send_by(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+				   const struct way *way, enum reach reach, const struct label *label)
 {
 	struct outer outer;
-	struct way way;
-	enum reach reach = resolve_hop(skb, cfg, hop, frame, &way);
 
 	if (reach == REACH_TOO_BIG)
 		return drop(DROP_TOO_BIG);
 	/* A packet that is a tunnel's already cannot be wrapped here a second time. */
 	if (reach == REACH_SLOW || wrap(skb, frame, &outer, cfg->port, label->vni, label->destination, label->ttl))
-		return send_companion(skb, cfg, hop->remote, hop->local, label);
-	aim(&outer, &way);
+		return send_companion(skb, cfg, way->remote, way->local, label);
+	aim(&outer, way);
 	if (bpf_skb_store_bytes(skb, 0, &outer.eth, OUTER_SIZE, 0))
 		return drop(DROP_ENCAPSULATE);
 	count_out(skb, label->relayed, true);
-	return redirect_way(&way, reach);
+	return redirect_way(way, reach);
 }
 
 #endif

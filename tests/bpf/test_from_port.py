@@ -85,6 +85,17 @@ def test_source_moves_at_once(switch: Switch) -> None:
     assert entry.ifindex == switch.ifindex(OTHER_PORT)
 
 
+def test_move_counts_for_the_very_next_frame(switch: Switch) -> None:
+    learn_remote(switch)
+    frame = ethernet(REMOTE_MAC, LOCAL_MAC, payload())
+    for _ in range(3):
+        assert switch.run(PORT, frame).counted == ("sent_fast",)
+    switch.run(OTHER_PORT, ethernet(LOCAL_MAC, REMOTE_MAC, payload()))
+    assert switch.run(PORT, frame).counted == ("delivered",)
+    switch.run(UNDERLAY, arrival(PEER, OWN, ethernet(LOCAL_MAC, REMOTE_MAC, payload())))
+    assert switch.run(PORT, frame).counted == ("sent_fast",)
+
+
 @pytest.mark.parametrize("source", ["00:00:00:00:00:00", GROUP_MAC, BROADCAST])
 def test_impossible_source_is_dropped(switch: Switch, source: str) -> None:
     result = switch.run(PORT, ethernet(OTHER_MAC, source, payload()))
