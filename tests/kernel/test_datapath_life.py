@@ -122,7 +122,7 @@ def test_adopted_switch_knows_what_it_knew(lab: Lab) -> None:
     host.switch.close()
     with host.namespace.entered():
         host.datapath = Datapath.open(host.pins, PORT)
-    assert macs(host).keys() == before.keys()
+    assert macs(host).keys() >= before.keys()  # others may have spoken meanwhile
     assert host.switch.ports() == ports
     assert host.switch.underlays() == (host.ifindex("eth0"),)
     host.containers[0].run(f"ping -c 1 -W 2 {other.containers[0].address}")
