@@ -64,6 +64,9 @@ def test_both_sides_of_a_partition_work_and_heal(chain: Lab) -> None:
 
 def test_a_killed_daemon_loses_no_packet(pair: Lab) -> None:
     sender, receiver = pair.container("h1c1"), pair.container("h2c1")
+    assert (
+        sender.ping(receiver.address()) is not None
+    )  # until ARP is answered the sender's kernel keeps 101 packets only
     for victim in ("h1", "h2"):
         with feed(sender, [receiver], receiver.address(), rate=10_000, count=60_000, size=200) as unicast:
             pair.host(victim).kill_daemon()

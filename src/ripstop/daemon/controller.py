@@ -101,7 +101,7 @@ class Controller:
             *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),
             *(f"range {contested} is claimed by two peers; it is not given out" for contested in ipam.contested),
             *ipam.foreign,
-            *(() if self._node.mesh.addresses else ("no underlay device is up: no peer can be reached",)),
+            *(() if self._host.has_underlay else ("no underlay device is up: no peer can be reached",)),
         )
 
     async def peers(self, _request: None) -> list[types.Peer]:

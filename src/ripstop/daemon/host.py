@@ -32,7 +32,6 @@ class Scan:
 class Host:
     """Owns the devices named `ripstop*`, the container ports and everything in eBPF."""
 
-    datapath: Datapath
     pins: Path
 
     def __init__(self, name: PeerName, vxlan_port: int, advertise: tuple[str, ...], universe: Range) -> None:
@@ -44,10 +43,13 @@ class Host:
         _check_kernel()
         self._name, self._vxlan_port, self._advertise = name, vxlan_port, frozenset(advertise)
         self._links = Links()
+        self._datapath: Datapath | None = None
+        self._is_open = True
         self._underlay: dict[int, UnderlayLink] = {}
         self._ports: dict[str, int] = {}
         overlap = self._links.overlapping_route(universe)
         if overlap is not None:
+            self.close()
             raise StartError(f"range {universe} overlaps the host's route {overlap}; choose another with --range")
 
     def build(self) -> None:
@@ -59,7 +61,7 @@ class Host:
         fresh = bpffs.existing_pin_directory() is None
         self.pins = bpffs.pin_directory()
         try:
-            self.datapath = Datapath.open(self.pins, self._vxlan_port)
+            self._datapath = Datapath.open(self.pins, self._vxlan_port)
             self.datapath.attach_companion(self._links.ensure_companion(self._vxlan_port))
             mac = f"02:{':'.join(re.findall('..', self._name)[:5])}"
             self._host_port = self._links.ensure_host_port(mac, self._start_mtu())
@@ -185,13 +187,28 @@ class Host:
     def destroy(self) -> None:
         """Take down everything that this instance made, containers' interfaces included."""
         self.datapath.destroy()
+        self._datapath = None
         remove_everything(self._links)
-        self._links.close()
+        self.close()
 
     def close(self) -> None:
-        """Let go without touching anything: the kernel keeps forwarding."""
-        self.datapath.close()
-        self._links.close()
+        """Let go without touching anything: the kernel keeps forwarding.  A second time nothing happens."""
+        if self._is_open:
+            self._is_open = False
+            if self._datapath is not None:
+                self._datapath.close()
+            self._links.close()
+
+    @property
+    def datapath(self) -> Datapath:
+        """The switch; there since `build`."""
+        assert self._datapath is not None, "build first"
+        return self._datapath
+
+    @property
+    def has_underlay(self) -> bool:
+        """Whether any device was up at the last scan that could reach a peer."""
+        return bool(self._underlay)
 
 
 def remove_everything(links: Links) -> list[str]:

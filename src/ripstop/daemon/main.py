@@ -103,7 +103,10 @@ class _Daemon:
             node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init)
             clock = asyncio.get_running_loop().time
             node = Node(node_config, store.load(""), clock(), SystemRandom())
-            await self._serve(store, host, node)
+            try:
+                await self._serve(store, host, node)
+            finally:
+                await self._kernel.run(host.close)
         finally:
             self._kernel.close()
             store.close()
@@ -142,7 +145,8 @@ class _Daemon:
                 task.cancel()
             if self._take_down:
                 await containers.forget_all()
-            await self._kernel.run(host.destroy if self._take_down else host.close)
+            if self._take_down:
+                await self._kernel.run(host.destroy)
             frames.close()
 
     def _go_down(self) -> None:

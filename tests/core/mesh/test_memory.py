@@ -47,7 +47,7 @@ def test_damage_costs_only_what_was_damaged(key: str, rubbish: bytes) -> None:
         assert former == FormerLife(whole.incarnation, whole.targets, whole.entries, whole.paths, (key,))
 
 
-def test_writes_are_gathered_for_a_second() -> None:
+def test_writes_are_gathered_for_a_moment() -> None:
     replica = Replica()
     memory = Memory(replica, 0.0)
     assert memory.deadline == math.inf
@@ -56,9 +56,9 @@ def test_writes_are_gathered_for_a_second() -> None:
     assert len(memory.tick(0.0)) == 1
     assert memory.deadline == math.inf
     for version in (2, 3):
-        memory.keep_entries(replica.merge([entry(version)]), 0.1)
+        memory.keep_entries(replica.merge([entry(version)]), SAVE_INTERVAL / 2)
         assert memory.deadline == SAVE_INTERVAL
-        assert memory.tick(0.1) == []
+        assert memory.tick(SAVE_INTERVAL / 2) == []
     (save,) = memory.tick(SAVE_INTERVAL)
     assert recall({key: value for key, value in save.items if value}).entries == (entry(3),)
 
