@@ -91,7 +91,6 @@ class _Daemon:
             identity.check_range(store, str(config.universe))
             nickname = config.nickname or socket.gethostname()
             advertise = tuple(UnderlayIp(address) for address in config.advertise)
-            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, advertise, config.universe))
             settings = Settings(
                 port=config.port,
                 targets=config.targets,
@@ -103,6 +102,7 @@ class _Daemon:
             node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init)
             clock = asyncio.get_running_loop().time
             node = Node(node_config, store.load(""), clock(), SystemRandom())
+            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, advertise, config.universe))
             try:
                 await self._serve(store, host, node)
             finally:
