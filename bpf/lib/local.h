@@ -9,13 +9,15 @@
 /*
  * Hand the packet to one port.
  *
- * bpf_redirect_peer spares a container the trip over its veth pair, but nothing then reads the packet's type again: it
- * must be said, and what only a device can tell (is an unknown unicast MAC the container's own?) must go over it.
+ * bpf_redirect_peer spares a container the trip over its veth pair, but nothing then reads the packet's type again, and
+ * since Linux 6.16 it says "to this host" whatever was set.  So it is for what is meant for one receiver; groups, and
+ * unknown unicast (is the MAC the container's own?), go over the device, which tells them apart.  Groups are no slower
+ * for it: only with the right type does the kernel find a socket without asking for a route.
  */
 static __always_inline int deliver(struct __sk_buff *skb, const struct config *cfg, __u32 port, __u32 type, bool stale)
 {
 	count(skb, COUNT_DELIVERED);
-	if (port == cfg->host_port || type == PACKET_OTHERHOST || stale)
+	if (port == cfg->host_port || type != PACKET_HOST || stale)
 		return bpf_redirect(port, 0);
 	if (skb->pkt_type != type)
 		bpf_skb_change_type(skb, type);
