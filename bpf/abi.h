@@ -17,12 +17,13 @@
 #define PROBE_MAC { 0x02, 0x72, 0x69, 0x70, 0x50, 0x42 }
 
 struct config {
-	__u64 max_age;   /* ns after which a MAC that was not seen is forgotten */
-	__u32 companion; /* ifindex of the VXLAN device; 0 = none */
-	__u32 host_port; /* ifindex of the port to the host's own stack; 0 = none */
-	__u32 devices;   /* slots of `devices` that may be in use */
-	__be16 port;     /* UDP port of VXLAN */
-	__u16 own;       /* our short id; 0 = none yet */
+	__u64 max_age;    /* ns after which a MAC that was not seen is forgotten */
+	__u64 generation; /* grows with every change of the daemon's: decisions of before are void */
+	__u32 companion;  /* ifindex of the VXLAN device; 0 = none */
+	__u32 host_port;  /* ifindex of the port to the host's own stack; 0 = none */
+	__u32 devices;    /* slots of `devices` that may be in use */
+	__be16 port;	  /* UDP port of VXLAN */
+	__u16 own;	  /* our short id; 0 = none yet */
 };
 
 enum device_flags {

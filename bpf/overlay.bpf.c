@@ -96,7 +96,7 @@ int from_port(struct __sk_buff *skb)
 	wrong = objection(&frame);
 	if (wrong != DROP_REASONS)
 		return drop(wrong);
-	now = read_moment();
+	now = read_moment(cfg);
 	own = label.vni = cfg->own;
 	if (is_group(frame.target)) {
 		learn(&now, frame.source, skb->ifindex, 0);
@@ -226,7 +226,7 @@ int from_underlay(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (read_frame(skb, OVERHEAD, &frame))
 		return TC_ACT_UNSPEC;
-	now = read_moment();
+	now = read_moment(cfg);
 	key = (struct flow_key){
 		.source = frame.source,
 		.target = frame.target,
@@ -308,7 +308,7 @@ int from_companion(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct label label = { .relayed = true };
-	struct moment now = read_moment();
+	struct moment now;
 	const struct hop *hop;
 	enum drop_reason wrong;
 	struct letter letter;
@@ -319,6 +319,7 @@ int from_companion(struct __sk_buff *skb)
 
 	if (!cfg || read_letter(skb, &letter))
 		return drop(DROP_BAD_HEADER);
+	now = read_moment(cfg);
 	sender = peer_of(letter.remote);
 	if (!sender)
 		return drop(DROP_STRANGER);

@@ -17,16 +17,20 @@ struct {
 
 /* Since when what is known holds. */
 struct moment {
-	__u64 tick;  /* of the coarse clock, ns */
-	__u64 moves; /* of MACs */
+	__u64 tick;    /* of the coarse clock, ns */
+	__u64 changes; /* of MACs' places and of the daemon's tables */
 };
 
-static __always_inline struct moment read_moment(void)
+static __always_inline struct moment read_moment(const struct config *cfg)
 {
 	__u32 zero = 0;
 	const __u64 *moved = bpf_map_lookup_elem(&moves, &zero);
 
-	return (struct moment){ .tick = bpf_ktime_get_coarse_ns(), .moves = moved ? *moved : 0 };
+	/* both numbers only grow, so their sum tells of either */
+	return (struct moment){
+		.tick = bpf_ktime_get_coarse_ns(),
+		.changes = cfg->generation + (moved ? *moved : 0),
+	};
 }
 
 static __always_inline void learn(const struct moment *now, __u64 mac, __u32 ifindex, __u16 peer)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Decisions taken lately, so that the next frame of the kind needs one lookup and not five.
  *
- * A decision is believed for one tick of the coarse clock (10 ms at most), and not after any MAC has moved: then all is
- * looked up anew.  So nothing ages, refreshes or changes later than it would by more than a tick.
+ * A decision is believed for one tick of the coarse clock (10 ms at most), and not after any MAC has moved or the daemon
+ * has changed a table: then all is looked up anew.  So nothing ages or is refreshed later than it would be by more than
+ * a tick, and what is changed holds from the next frame on.
  */
 #ifndef RIPSTOP_FLOW_H
 #define RIPSTOP_FLOW_H
@@ -51,7 +52,7 @@ static __always_inline struct flow *flow_slot(const struct frame *frame)
 
 static __always_inline bool is_known(const struct flow *flow, const struct flow_key *key, const struct moment *moment)
 {
-	return flow->moment.tick == moment->tick && flow->moment.moves == moment->moves &&
+	return flow->moment.tick == moment->tick && flow->moment.changes == moment->changes &&
 	       flow->key.source == key->source && flow->key.target == key->target && flow->key.device == key->device &&
 	       flow->key.remote == key->remote && flow->key.local == key->local && flow->key.vxlan == key->vxlan;
 }

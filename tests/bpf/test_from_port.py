@@ -96,6 +96,16 @@ def test_move_counts_for_the_very_next_frame(switch: Switch) -> None:
     assert switch.run(PORT, frame).counted == ("sent_fast",)
 
 
+def test_changed_tables_count_for_the_very_next_frame(switch: Switch) -> None:
+    learn_remote(switch)
+    frame = ethernet(REMOTE_MAC, LOCAL_MAC, payload())
+    for _ in range(20):
+        assert switch.run(PORT, frame).counted == ("sent_fast",)
+        switch.datapath.apply(replace(TABLES, routes={}))
+        assert switch.run(PORT, frame).dropped == ("no_route",)
+        switch.datapath.apply(TABLES)
+
+
 @pytest.mark.parametrize("source", ["00:00:00:00:00:00", GROUP_MAC, BROADCAST])
 def test_impossible_source_is_dropped(switch: Switch, source: str) -> None:
     result = switch.run(PORT, ethernet(OTHER_MAC, source, payload()))

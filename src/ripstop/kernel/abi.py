@@ -89,7 +89,15 @@ class Layout:
 # Network byte order fields are bytes ("4s", "2s"), so that nobody swaps them by mistake.
 CONFIG = Layout(
     "config",
-    (("max_age", "Q"), ("companion", "I"), ("host_port", "I"), ("devices", "I"), ("port", "2s"), ("own", "H")),
+    (
+        ("max_age", "Q"),
+        ("generation", "Q"),
+        ("companion", "I"),
+        ("host_port", "I"),
+        ("devices", "I"),
+        ("port", "2s"),
+        ("own", "H"),
+    ),
 )
 DEVICE = Layout("device", (("ifindex", "I"), ("flags", "I")))
 FDB_VALUE = Layout("fdb_value", (("seen", "Q"), ("ifindex", "I"), ("peer", "H"), ("unused", "H")))

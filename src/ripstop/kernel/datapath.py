@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -62,6 +62,7 @@ class _Config:
     """`struct config`, as the kernel has it."""
 
     max_age: int
+    generation: int
     companion: int
     host_port: int
     devices: int
@@ -69,7 +70,7 @@ class _Config:
     own: ShortId
 
     def pack(self) -> bytes:
-        return abi.CONFIG.packer.pack(self.max_age, self.companion, self.host_port, self.devices, self.port, self.own)
+        return abi.CONFIG.packer.pack(*astuple(self))
 
 
 class Datapath:
@@ -158,6 +159,7 @@ class Datapath:
                     self._write_config(replace(self._config, companion=0))
                 if flags & DeviceFlags.HOST and self._config.host_port == ifindex:
                     self._write_config(replace(self._config, host_port=0))
+                self._write_config(self._config)
         bpf_tc.detach_ingress(ifindex)
 
     def ports(self) -> tuple[int, ...]:
@@ -177,7 +179,8 @@ class Datapath:
         actual = Image(self._config.own, **{name: dict(elements) for name, elements in self._tables.items()})
         desired = image(tables, self._fast)
         gone = departed(actual, desired)
-        for step in steps(actual, desired):
+        todo = list(steps(actual, desired))
+        for step in todo:
             match step:
                 case UseOwn(own):
                     self._write_config(replace(self._config, own=own))
@@ -189,6 +192,8 @@ class Datapath:
                     self._tables[table].pop(key)
                 case _:
                     assert_never(step)
+        if todo:
+            self._write_config(self._config)
         if gone:
             self._forget(lambda _ifindex, peer, _seen: peer in gone)
 
@@ -267,8 +272,7 @@ class Datapath:
                 raise KernelError("add device", f"ifindex {ifindex}", errno.ENOSPC, f"{abi.MAX_DEVICES} are in use")
         self._maps["devices"].update(slot.to_bytes(4, "little"), abi.DEVICE.packer.pack(ifindex, flags))
         self._devices[slot] = (ifindex, flags)
-        if slot >= self._config.devices:
-            self._write_config(replace(self._config, devices=slot + 1))
+        self._write_config(replace(self._config, devices=max(slot + 1, self._config.devices)))
 
     def _program(self, flags: DeviceFlags) -> int:
         if flags & DeviceFlags.UNDERLAY:
@@ -286,6 +290,8 @@ class Datapath:
             raise KernelError("turn on forwarding for", f"ifindex {ifindex}", error.errno or errno.EIO) from None
 
     def _write_config(self, changed: _Config) -> None:
+        """Write the config, and with it that decisions taken by the tables of before are void."""
+        changed = replace(changed, generation=changed.generation + 1)
         self._maps["config"].update(_ZERO, changed.pack())
         self._config = changed
 
@@ -316,6 +322,8 @@ class Datapath:
         doomed = [key for key, ifindex, peer, seen in self._fdb_entries() if condition(ifindex, peer, seen)]
         for key in doomed:
             self._maps["fdb"].delete(key)
+        if doomed:
+            self._write_config(self._config)
         return len(doomed)
 
 
