@@ -14,10 +14,9 @@ import subprocess
 from contextlib import ExitStack
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
-from ripstop.kernel import netns
+from ripstop.kernel import bpffs, netns
 from ripstop.kernel.bpf import library
 from ripstop.kernel.bpf_tc import attached_program
 from ripstop.kernel.datapath import Datapath
@@ -75,7 +74,7 @@ class Switch:
             raise
 
     def _enter(self, name: str) -> None:
-        pins = Path("/sys/fs/bpf", name)
+        pins = bpffs.root() / name
         self._stack.callback(shutil.rmtree, pins, ignore_errors=True)
         descriptor = self._stack.enter_context(netns.opened(f"/run/netns/{name}"))
         self._stack.enter_context(netns.entered(descriptor))

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from ripstop.core.names import ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, Tree
-from ripstop.kernel import netns
+from ripstop.kernel import bpffs, netns
 from ripstop.kernel.datapath import Datapath
 
 PORT = 6784
@@ -114,7 +114,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.tag = uuid4().hex[:6]  # so that parallel runs never meet
-        self.pins = Path("/sys/fs/bpf") / f"rs{self.tag}"
+        self.pins = bpffs.root() / f"rs{self.tag}"
         self.hosts: list[Host] = []
         self._namespaces: list[Namespace] = []
         self.net = self._make(f"rs{self.tag}")

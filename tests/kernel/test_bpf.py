@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from ripstop.core.errors import KernelError
-from ripstop.kernel import bpf
+from ripstop.kernel import bpf, bpffs
 from ripstop.kernel.datapath import OBJECT
 from ripstop.kernel.ring import RingReader
 
@@ -39,7 +39,7 @@ char LICENSE[] SEC("license") = "GPL";
 @pytest.fixture
 def pins() -> Iterator[Path]:
     """A directory for pins, empty again at the end."""
-    made = Path("/sys/fs/bpf", f"rt-{uuid4().hex[:8]}")
+    made = bpffs.root() / f"rt-{uuid4().hex[:8]}"
     made.mkdir()
     try:
         yield made

@@ -5,6 +5,7 @@ after the namespace is gone, so a new instance cannot adopt what belonged to a d
 """
 
 import ctypes
+import fcntl
 import os
 import re
 import subprocess
@@ -19,8 +20,8 @@ _MOUNT_POINT = "/sys/fs/bpf"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def pin_directory() -> Path:
-    """Return this network namespace's directory for pins, making it and mounting bpffs if need be.
+def root() -> Path:
+    """Return where bpffs is, mounting it if need be.
 
     Under `ip netns exec` the process has a `/sys` of its own without bpffs; then we look through whoever started us,
     for what is mounted in a passing mount namespace would be lost with the daemon.
@@ -28,23 +29,26 @@ def pin_directory() -> Path:
     Raises:
         StartError: bpffs is not there and cannot be mounted.
     """
-    root = _find()
-    if root is None:
-        _mount()
-        root = _find()
-    if root is None:
-        raise StartError(f"no bpffs at {_MOUNT_POINT}; mount it with: mount -t bpf bpf {_MOUNT_POINT}")
-    directory = root / "ripstop" / f"{netns.cookie():x}"
+    return _find() or _mounted()
+
+
+def pin_directory() -> Path:
+    """Return this network namespace's directory for pins, making it if need be.
+
+    Raises:
+        StartError: there is no bpffs, see `root`.
+    """
+    directory = root() / "ripstop" / f"{netns.cookie():x}"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory
 
 
 def existing_pin_directory() -> Path | None:
     """Return this network namespace's directory for pins if there is one; changes nothing."""
-    root = _find()
-    if root is None:
+    found = _find()
+    if found is None:
         return None
-    directory = root / "ripstop" / f"{netns.cookie():x}"
+    directory = found / "ripstop" / f"{netns.cookie():x}"
     return directory if directory.is_dir() else None
 
 
@@ -63,9 +67,9 @@ def remove(directory: Path) -> None:
 
 
 def _find() -> Path | None:
-    for root in ("", *(f"/proc/{pid}/root" for pid in outer_processes())):
-        if _is_bpffs(root + _MOUNT_POINT):
-            return Path(root + _MOUNT_POINT)
+    for view in ("", *(f"/proc/{pid}/root" for pid in outer_processes())):
+        if _is_bpffs(view + _MOUNT_POINT):
+            return Path(view + _MOUNT_POINT)
     return None
 
 
@@ -76,9 +80,31 @@ def _is_bpffs(path: str) -> bool:
     return (found[0] & 0xFFFFFFFF) == _BPF_FS_MAGIC
 
 
-def _mount() -> None:
-    """Mount bpffs where it outlives us: in the outermost mount namespace that we may enter."""
+def _mounted() -> Path:
+    """Mount bpffs where it outlives us, in the outermost mount namespace that we may enter; return where it is.
+
+    One daemon at a time: a second mount would hide what the first one's daemon has begun to pin.
+    """
     pid = next(iter(outer_processes()), os.getpid())
+    above = f"/proc/{pid}/root{Path(_MOUNT_POINT).parent}"
+    try:
+        lock = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StartError(f"no bpffs at {_MOUNT_POINT}, and no place for one: {above}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = _find()
+        if found is None:
+            _mount(pid)
+            found = _find()
+    finally:
+        os.close(lock)
+    if found is None:
+        raise StartError(f"no bpffs at {_MOUNT_POINT}; mount it with: mount -t bpf bpf {_MOUNT_POINT}")
+    return found
+
+
+def _mount(pid: int) -> None:
     command = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "mount", "-t", "bpf", "bpf", _MOUNT_POINT]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
