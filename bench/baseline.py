@@ -2,7 +2,8 @@
 
 Each host has one VXLAN device with learning, floods go to every other host by the all-zeros FDB entries, and the device
 and the containers' veths are ports of one bridge: the way of Docker's overlay driver and of every guide.  Bridge
-netfilter is off, which container hosts rarely can afford, so this is the baseline at its best.
+netfilter is on, as it is by default and as Kubernetes demands of its nodes (kubeadm refuses to start without
+`net.bridge.bridge-nf-call-iptables = 1`), but there are no rules; or it is off, which is the baseline at its best.
 """
 
 from ripstop.lab.host import Host
@@ -14,19 +15,24 @@ PORT = 4789  # RFC 7348, section 8
 OVERHEAD = 50  # bytes, IPv4 underlay: RFC 7348, section 5
 
 
-def build(lab: Lab) -> None:
-    """Put every container of a lab on one switch made of kernel VXLAN and bridges, at 10.99.H.C/16."""
+def build(lab: Lab, *, filtered: bool) -> None:
+    """Put every container of a lab on one switch made of kernel VXLAN and bridges, at 10.99.H.C/16.
+
+    Args:
+        lab: without daemons.
+        filtered: frames in a bridge pass netfilter's hooks.
+    """
     mtu = lab.plan.mtu - OVERHEAD
     for host in lab.hosts:
         others = [other for other in lab.hosts if other != host]
-        _build_host(host, others, mtu)
+        _build_host(host, others, mtu, filtered)
     for container in lab.containers:
         _attach(container, lab.host(container.host), mtu)
 
 
-def _build_host(host: Host, others: list[Host], mtu: int) -> None:
+def _build_host(host: Host, others: list[Host], mtu: int, filtered: bool) -> None:
     script = f"""
-        for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done
+        for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo {int(filtered)} >"$f"; done
         ip link add br0 mtu {mtu} type bridge
         ip link add vxlan0 mtu {mtu} type vxlan id {VNI} dev eth0 local {host.interface.ip} dstport {PORT}
         ip link set vxlan0 master br0 up

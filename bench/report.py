@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from bench.results import Results
-from bench.ways import KERNEL, TITLES, UNDERLAY
+from bench.ways import DIRECT, KERNEL, LEAN, RELAYED, TITLES, UNDERLAY
 
 DIRECTORY = Path(__file__).parent / "results"
 ROWS = {
@@ -29,9 +29,8 @@ ROWS = {
 def table(results: Results) -> str:
     """Return numbers and ratios, one line for each number."""
     ways = list(results.medians)
-    comparisons = [
-        f"{way}/{against}" for against in (UNDERLAY, KERNEL) for way in ways if way not in (UNDERLAY, against)
-    ]
+    comparisons = [f"{way}/{UNDERLAY}" for way in ways if way != UNDERLAY]
+    comparisons += [f"{way}/{against}" for against in (KERNEL, LEAN) for way in (DIRECT, RELAYED)]
     comparisons = [c for c in comparisons if any(c in shown for shown in results.ratios.values())]
     letters = {way: TITLES[way][1] for way in ways}
     heads = [
@@ -90,8 +89,9 @@ def chart(results: Results, path: Path) -> None:
         shown = [number for number in numbers if number in results.medians[ways[0]]]
         for i, way in enumerate(ways):
             heights = [results.medians[way][number] / results.medians[ways[0]][number] for number in shown]
-            places = [place + (i - len(ways) / 2) * 0.2 + 0.1 for place in range(len(shown))]
-            bars = axis.bar(places, heights, 0.19, label=TITLES[way])
+            width = 0.8 / len(ways)
+            places = [place + (i - len(ways) / 2 + 0.5) * width for place in range(len(shown))]
+            bars = axis.bar(places, heights, width * 0.95, label=TITLES[way])
             labels = [ROWS[number][2].format(results.medians[way][number]) for number in shown]
             axis.bar_label(bars, labels, fontsize=6, rotation=90, padding=2)
         axis.set_xticks(range(len(shown)), [names.get(n, ROWS[n][0].replace(", ", ",\n")) for n in shown], fontsize=8)

@@ -5,7 +5,7 @@ from statistics import median
 
 import msgspec
 
-from bench.ways import DIRECT, KERNEL, UNDERLAY
+from bench.ways import DIRECT, KERNEL, REFERENCES, UNDERLAY
 
 Sample = Mapping[str, Mapping[str, float]]  # way → number → value; all taken one right after the other
 
@@ -83,12 +83,12 @@ def difference(samples: Sequence[Sample], number: str, way: str, against: str) -
 
 
 def ratios(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """Return every number's ratios of each way to the two that ripstop is compared with."""
+    """Return every number's ratios of each way to those that ripstop is compared with."""
     ways = list(samples[0])
     return {
         number: {
             f"{way}/{against}": ratio(samples, number, way, against)
-            for against in (UNDERLAY, KERNEL)
+            for against in REFERENCES
             for way in ways
             if against in ways and way != against and all(sample[against][number] for sample in samples)
         }

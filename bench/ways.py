@@ -1,4 +1,4 @@
-"""The four ways from one container or host to another that are compared, and the labs they need."""
+"""The ways from one container or host to another that are compared, and the labs they need."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +8,15 @@ from bench import baseline
 from ripstop.lab.lab import Lab
 from ripstop.lab.node import Node
 
-UNDERLAY, KERNEL, DIRECT, RELAYED = "underlay", "kernel", "direct", "relayed"
-KEYS = (UNDERLAY, KERNEL, DIRECT, RELAYED)
+UNDERLAY, KERNEL, DIRECT, RELAYED, LEAN = "underlay", "kernel", "direct", "relayed", "lean"
+KEYS = (UNDERLAY, KERNEL, DIRECT, RELAYED, LEAN)
+REFERENCES = (UNDERLAY, KERNEL, LEAN)  # what ripstop is compared with
 TITLES = {
     UNDERLAY: "(a) underlay",
     KERNEL: "(b) kernel VXLAN",
     DIRECT: "(c) ripstop",
     RELAYED: "(d) ripstop relayed",
+    LEAN: "(e) lean kernel",
 }
 
 
@@ -47,13 +49,18 @@ def opened(keys: Sequence[str], progress: Callable[[str], None]) -> Iterator[lis
             if UNDERLAY in keys:
                 ways.append(Way(UNDERLAY, lab.host("h1"), lab.host("h3"), lab.host("h2")))
             if KERNEL in keys:
-                baseline.build(lab)
+                baseline.build(lab, filtered=True)
                 ways.append(_between_containers(KERNEL, lab))
         for key, topology in ((DIRECT, "full"), (RELAYED, "chain")):
             if key in keys:
                 progress(f"lab for ripstop, {key}")
                 lab = stack.enter_context(Lab(3, name=f"bench-{key}", topology=topology, containers=1))
                 ways.append(_between_containers(key, lab))
+        if LEAN in keys:
+            progress("lab for kernel VXLAN without bridge netfilter")
+            lab = stack.enter_context(Lab(3, name="bench-lean", containers=1, daemons=False))
+            baseline.build(lab, filtered=False)
+            ways.append(_between_containers(LEAN, lab))
         yield ways
 
 
