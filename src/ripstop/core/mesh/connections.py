@@ -1,7 +1,7 @@
 """All control connections of a peer: greetings, heartbeats, and never two that both ends keep.
 
-Between a pair of peers the connection that the lower-named one dialed is kept; of two that the same side dialed,
-that side keeps the older.  So both ends choose alike without a word.
+Between a pair of peers the connection that the lower-named one dialed is kept.  Of two that the same side dialed, that
+side keeps the older, if it still has it; the other side cannot know, and uses the newer until it is closed.
 """
 
 import math
@@ -127,9 +127,11 @@ class Connections:
         self.deadline = min(self._beat_at, *silences) if silences else math.inf
 
     def _use(self, connection: Connection, peer: PeerName) -> list[Effect]:
-        if self._current.setdefault(peer, connection.id) != connection.id:
-            return []
+        is_first = peer not in self._current
+        self._current[peer] = connection.id
         self.generation += 1
+        if not is_first:
+            return []
         return [Notice("info", f"connected to {peer} at {connection.address}")]
 
     def _others(self, connection: Connection, peer: PeerName) -> list[Connection]:
@@ -174,6 +176,6 @@ class Connections:
             self.generation += 1
             rest = [other.id for other in self._others(connection, peer)]
             if rest:
-                self._current[peer] = min(rest)
+                self._current[peer] = max(rest)
             else:
                 self.ended[peer] = Ended(connection.address, connection.is_outbound, reason)

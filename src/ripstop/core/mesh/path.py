@@ -27,7 +27,7 @@ SLOW_INTERVAL = 2.0  # seconds between rounds of a slow search
 RETURN_PROBES = 2  # rounds that must be answered before a path that was lost is used again
 SIZING_ROUNDS = 5  # rounds of probes to find the size again when full ones stay away
 GRID = 0.05  # seconds; checks of all paths fall on multiples, so that a daemon at rest wakes up seldom
-SIZES_WAIT = 0.03  # seconds after the first answer in which larger sizes may overtake it
+SIZES_WAIT = 0.03  # seconds after the first answer in which larger sizes may overtake it; or as long as it took
 MEMORY = 3.0  # seconds an answer may take
 SMALL = 128  # bytes; size of a check
 SIZES = (8950, 1450, 1410, 1370, 1350, MIN_MTU)  # bytes; links of 9000, 1500, 1460 (clouds), 1420 and 1400 (tunnels)
@@ -171,7 +171,7 @@ class PathMonitor:
         elif self._alternative.mtu == self._limit:
             self._work(self._alternative, now)
         else:
-            self._adopt_at = min(self._adopt_at, now + SIZES_WAIT)
+            self._adopt_at = min(self._adopt_at, now + max(SIZES_WAIT, min(now - sent.at, PATIENCE)))
             self.deadline = min(self.deadline, self._adopt_at)
 
     # A path that works.
