@@ -51,7 +51,7 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 		return UNKNOWN;
 	if (is_known(flow, &key, now) && frame->fast && frame->size <= flow->size) {
 		if (!flow->peer)
-			return deliver(skb, cfg, flow->port, PACKET_HOST, false);
+			return deliver(skb, cfg, flow->port);
 		label->destination = flow->peer;
 		way = flow->way;
 		reach = REACH_READY;
@@ -66,7 +66,7 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 			return drop(DROP_HAIRPIN);
 		if (to->ifindex) {
 			remember_port(flow, &key, now, frame, to->ifindex);
-			return deliver(skb, cfg, to->ifindex, PACKET_HOST, false);
+			return deliver(skb, cfg, to->ifindex);
 		}
 		peer = to->peer;
 		hop = bpf_map_lookup_elem(&routes, &peer);
@@ -110,13 +110,13 @@ int from_port(struct __sk_buff *skb)
 
 /* Hand a frame for us, stripped, to whom it belongs. */
 static __always_inline int receive(struct __sk_buff *skb, const struct config *cfg, const struct fdb_value *to,
-				   const struct frame *frame, __u32 destination, bool stale)
+				   __u32 destination)
 {
 	if (to && to->ifindex)
-		return deliver(skb, cfg, to->ifindex, PACKET_HOST, stale);
+		return deliver(skb, cfg, to->ifindex);
 	if (to && destination != TREE)
 		return drop(DROP_MISDIRECTED);
-	return flood_ports(skb, cfg, frame, 0, stale);
+	return flood_ports(skb, cfg, 0);
 }
 
 /* An outer header as it came in. */
@@ -220,7 +220,6 @@ int from_underlay(struct __sk_buff *skb)
 	struct flow *flow;
 	enum reach reach;
 	struct way way;
-	bool stale;
 
 	if (!cfg || !cfg->own || !read_outer(skb, cfg, &outer))
 		return TC_ACT_UNSPEC;
@@ -241,11 +240,11 @@ int from_underlay(struct __sk_buff *skb)
 		if (flow->peer)
 			return relay_by(skb, &outer, &flow->way, REACH_READY);
 		count(skb, COUNT_RECEIVED_FAST);
-		if (strip(skb, &frame, &stale))
+		if (strip(skb, &frame))
 			return drop(DROP_STRIP);
 		if (flow->port)
-			return deliver(skb, cfg, flow->port, PACKET_HOST, stale);
-		return flood_ports(skb, cfg, &frame, 0, stale);
+			return deliver(skb, cfg, flow->port);
+		return flood_ports(skb, cfg, 0);
 	}
 
 	if (peer_of(outer.ip.daddr) != cfg->own)
@@ -295,12 +294,12 @@ int from_underlay(struct __sk_buff *skb)
 	}
 	count(skb, COUNT_RECEIVED_FAST);
 	learn(&now, frame.source, 0, arrival.vni);
-	if (strip(skb, &frame, &stale))
+	if (strip(skb, &frame))
 		return drop(DROP_STRIP);
 	to = is_group(frame.target) ? NULL : locate(cfg, &now, frame.target);
 	if (to && to->ifindex && arrival.destination != TREE)
 		remember_port(flow, &key, &now, &frame, to->ifindex);
-	return receive(skb, cfg, to, &frame, arrival.destination, stale);
+	return receive(skb, cfg, to, arrival.destination);
 }
 
 SEC("tc")
@@ -361,8 +360,7 @@ int from_companion(struct __sk_buff *skb)
 		count(skb, COUNT_RECEIVED_COMPANION);
 		learn(&now, frame.source, 0, letter.vni);
 	}
-	return receive(skb, cfg, is_group(frame.target) ? NULL : locate(cfg, &now, frame.target), &frame,
-		       letter.destination, false);
+	return receive(skb, cfg, is_group(frame.target) ? NULL : locate(cfg, &now, frame.target), letter.destination);
 }
 
 char LICENSE[] SEC("license") = "GPL";

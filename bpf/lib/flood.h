@@ -201,7 +201,7 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 	last = copy_to_ports(skb, cfg, except);
 	if (!flood.tally->ready) {
 		if (last)
-			return deliver(skb, cfg, last, packet_type(frame), false);
+			return deliver_last(skb, last);
 		return flood.tally->slow ? TC_ACT_SHOT : drop(DROP_NO_RECEIVER);
 	}
 	if (last)

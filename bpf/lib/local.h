@@ -7,21 +7,31 @@
 #include "frame.h"
 
 /*
- * Hand the packet to one port.
+ * Hand the packet to the one port that it is meant for.
  *
  * bpf_redirect_peer spares a container the trip over its veth pair, but nothing then reads the packet's type again, and
- * since Linux 6.16 it says "to this host" whatever was set.  So it is for what is meant for one receiver; groups, and
- * unknown unicast (is the MAC the container's own?), go over the device, which tells them apart.  Groups are no slower
- * for it: only with the right type does the kernel find a socket without asking for a route.
+ * since Linux 6.16 it says "to this host" whatever was set.
  */
-static __always_inline int deliver(struct __sk_buff *skb, const struct config *cfg, __u32 port, __u32 type, bool stale)
+static __always_inline int deliver(struct __sk_buff *skb, const struct config *cfg, __u32 port)
 {
 	count(skb, COUNT_DELIVERED);
-	if (port == cfg->host_port || type != PACKET_HOST || stale)
+	if (port == cfg->host_port)
 		return bpf_redirect(port, 0);
-	if (skb->pkt_type != type)
-		bpf_skb_change_type(skb, type);
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect_peer(port, 0);
+}
+
+/*
+ * Hand the packet to the last port of a flood.
+ *
+ * Groups, and unknown unicast (is the MAC the container's own?), go over the device, which tells them apart.  Groups are
+ * no slower for it: only with the right type does the kernel find a socket without asking for a route.
+ */
+static __always_inline int deliver_last(struct __sk_buff *skb, __u32 port)
+{
+	count(skb, COUNT_DELIVERED);
+	return bpf_redirect(port, 0);
 }
 
 static __always_inline void deliver_copy(struct __sk_buff *skb, __u32 port)
@@ -72,20 +82,12 @@ static __always_inline __u32 copy_to_ports(struct __sk_buff *skb, const struct c
 	return walk.last;
 }
 
-static __always_inline __u32 packet_type(const struct frame *frame)
-{
-	if (is_broadcast(frame->target))
-		return PACKET_BROADCAST;
-	return is_group(frame->target) ? PACKET_MULTICAST : PACKET_OTHERHOST;
-}
-
 /* Hand the packet to all flood ports but `except`. */
-static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-				       __u32 except, bool stale)
+static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg, __u32 except)
 {
 	__u32 last = copy_to_ports(skb, cfg, except);
 
-	return last ? deliver(skb, cfg, last, packet_type(frame), stale) : drop(DROP_NO_RECEIVER);
+	return last ? deliver_last(skb, last) : drop(DROP_NO_RECEIVER);
 }
 
 #endif

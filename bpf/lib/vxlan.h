@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include "frame.h"
@@ -48,6 +49,7 @@ _Static_assert(sizeof(struct outer) == 68 && __builtin_offsetof(struct outer, in
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
 
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8) /* linux/bpf.h of Linux 6.3 */
+#define V6_LONGER	       (sizeof(struct ipv6hdr) - sizeof(struct iphdr))
 
 /* How to get to a next hop's address: what bpf_fib_lookup found. */
 struct way {
@@ -135,25 +137,38 @@ static __always_inline long wrap(struct __sk_buff *skb, const struct frame *fram
 }
 
 /*
- * Take the outer header off.
+ * Take the outer header off an IPv6 packet: its EtherType in the kernel's own books (skb->protocol) must change from
+ * IPv4's, or the packet is lost where a container's stack or segmentation goes by it.
  *
- * Sets `stale` where the kernel (before 6.3) cannot be told that an IPv6 packet is left: the packet then must pass a
- * device, which reads its type again, on its way to a container.
+ * Kernels before 6.3 cannot be told.  What they do is translation from IPv4: it makes the difference in length between
+ * the two headers, zeroed, and leaves gso_size alone (since 5.14).  So that much more is taken off first, and put back.
  */
-static __always_inline long strip(struct __sk_buff *skb, const struct frame *frame, bool *stale)
+static __always_inline long strip_v6(struct __sk_buff *skb)
 {
-	bool v6 = frame->type == bpf_htons(ETH_P_IPV6);
+	__u8 head[V6_LONGER];
+
+	if (!bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC,
+				 BPF_F_ADJ_ROOM_FIXED_GSO | ADJ_ROOM_DECAP_L3_IPV6))
+		return 0;
+	if (bpf_skb_load_bytes(skb, OUTER_SIZE, head, sizeof(head)) ||
+	    bpf_skb_adjust_room(skb, -(int)(OVERHEAD + sizeof(head)), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0))
+		return -1;
+	/* A checksum that a NIC took of the whole packet lost these bytes with the rest; zeros count for nothing. */
+	return bpf_skb_store_bytes(skb, ETH_HLEN, head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
+}
+
+/* Take the outer header off. */
+static __always_inline long strip(struct __sk_buff *skb, const struct frame *frame)
+{
 	struct ethhdr inner;
 
 	if (bpf_skb_load_bytes(skb, OVERHEAD, &inner, sizeof(inner)))
 		return -1;
-	*stale = false;
-	if (!v6 || bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC,
-				       BPF_F_ADJ_ROOM_FIXED_GSO | ADJ_ROOM_DECAP_L3_IPV6)) {
-		if (bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
-			return -1;
-		*stale = v6;
-	}
+	if (frame->type == bpf_htons(ETH_P_IPV6) ?
+		    strip_v6(skb) :
+		    bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+		return -1;
 	return bpf_skb_store_bytes(skb, 0, &inner, sizeof(inner), 0);
 }
 

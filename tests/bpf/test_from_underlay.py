@@ -144,9 +144,10 @@ def test_is_stripped_for_a_local_container(switch: Switch) -> None:
     }
 
 
-def test_ipv6_is_stripped_too(switch: Switch) -> None:
+@pytest.mark.parametrize("inside", [udp(1, 2, b"six"), b""], ids=["UDP", "nothing"])
+def test_ipv6_is_stripped_too(switch: Switch, inside: bytes) -> None:
     learn_local(switch)
-    frame = ethernet(LOCAL_MAC, REMOTE_MAC, ipv6("fd00::1", "fd00::2", udp(1, 2, b"six")), IPV6)
+    frame = ethernet(LOCAL_MAC, REMOTE_MAC, ipv6("fd00::1", "fd00::2", inside), IPV6)
     result = switch.run(UNDERLAY, arrival(PEER, OWN, frame))
     assert (result.verdict, result.packet) == (REDIRECT, frame)
 

@@ -77,10 +77,10 @@ def ping(source: Namespace, address: str, count: int = 2) -> None:
     source.run(f"ping -c {count} -i 0.01 -W 2 {address}")
 
 
-def transfer(source: Container, target: Container, size: int = 30_000_000) -> None:
-    """Send bytes over TCP and fail unless the same arrive."""
+def transfer(source: Container, target: Container, address: str = "", size: int = 30_000_000) -> None:
+    """Send bytes over TCP, to the target's IPv4 address unless another is given; fail unless the same arrive."""
     with target.entered():
-        server = socket.create_server(("", 0))
+        server = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     server.settimeout(WAIT)
     data = os.urandom(1 << 16) * (size >> 16)
     arrived = hashlib.sha256()
@@ -96,7 +96,7 @@ def transfer(source: Container, target: Container, size: int = 30_000_000) -> No
     receiver.start()
     with server:
         with source.entered():
-            client = socket.create_connection((target.address, server.getsockname()[1]), WAIT)
+            client = socket.create_connection((address or target.address, server.getsockname()[1]), WAIT)
         with client:
             client.sendall(data)
         receiver.join()
@@ -133,6 +133,12 @@ def test_tcp(ends: tuple[Container, Container, Container]) -> None:
     first, last, _ = ends
     transfer(first, last)
     transfer(last, first)
+
+
+def test_tcp_over_ipv6(ends: tuple[Container, Container, Container]) -> None:
+    first, last, _ = ends
+    transfer(first, last, last.address6)
+    transfer(last, first, first.address6)
 
 
 def test_tcp_between_containers_of_one_host(mesh: Lab) -> None:
