@@ -10,11 +10,26 @@
 #define MAX_PEERS    4096
 #define MAX_VTEPS    16384 /* outer addresses of all peers */
 #define MAX_CHILDREN 64    /* of one peer in one tree */
+#define MAX_GROUPS   131072 /* (any, group) and (source, group) alike */
+#define MAX_BRANCHES 262144
+#define MAX_STREAMS  16384
 #define UPCALL_BYTES (1 << 18)
+#define SNOOP_BYTES  (1 << 20)
 #define UPCALL_FRAME 256 /* bytes of a frame that an upcall carries */
+
+#define FEW_RECEIVERS	8    /* of a group among our own ports, that are listed */
+#define SNOOP_FRAME	512  /* bytes of the frames that take the small record */
+#define SNOOP_JUMBO	9216 /* and of the largest ones that can be handed over */
+#define SNOOPS_PER_TICK 200  /* of one port */
+#define SNOOP_TICK	100000000ULL /* ns */
 
 /* The daemon's own frames: locally administered, so no container has it by default. */
 #define PROBE_MAC { 0x02, 0x72, 0x69, 0x70, 0x50, 0x42 }
+
+enum config_flags {
+	CONFIG_SNOOPING = 1,	  /* groups go to their members; without it they flood */
+	CONFIG_FLOOD_UNKNOWN = 2, /* a group that nobody joined anywhere floods instead of being dropped */
+};
 
 struct config {
 	__u64 max_age;    /* ns after which a MAC that was not seen is forgotten */
@@ -24,6 +39,8 @@ struct config {
 	__u32 devices;    /* slots of `devices` that may be in use */
 	__be16 port;	  /* UDP port of VXLAN */
 	__u16 own;	  /* our short id; 0 = none yet */
+	enum config_flags flags;
+	__u32 unused;
 };
 
 enum device_flags {
@@ -61,8 +78,55 @@ struct hop {
 struct tree {
 	__u16 parent; /* the peer whose copies we take; 0 where we are the source */
 	__u16 count;  /* children in use */
-	__u32 unused;
+	__u32 mark;   /* tells which children, in which order: what a branch was made for */
 	struct hop children[MAX_CHILDREN];
+};
+
+/* Packets of one source to one group.  Network order, IPv4 as ::ffff:a.b.c.d; source zero = any source; all zero = what
+ * is for multicast routers alone. */
+struct group_key {
+	__u8 group[16];
+	__u8 source[16];
+} __attribute__((aligned(4)));
+
+enum group_flags {
+	GROUP_SOURCES = 1, /* somebody tells sources apart: an entry of group and source goes before this one */
+};
+
+/* Our own ports that get a group's packets. */
+struct receivers {
+	__u32 count;
+	enum group_flags flags;
+	__u32 ports[FEW_RECEIVERS];	/* ifindexes, if there are no more than that */
+	__u64 slots[MAX_DEVICES / 64]; /* if there are: bits, by slot of `devices` */
+};
+
+struct branch_key {
+	struct group_key stream;
+	__u32 peer; /* the packets' source; our own id for what our ports send */
+};
+
+/* The children that get a group's packets. */
+struct branch {
+	__u64 children; /* bits, by place in the peer's tree */
+	__u32 mark;	/* the tree's; if it has another, all its children get them */
+	enum group_flags flags;
+};
+
+/* Packets of a stream and where they come in: by a port, or from a peer. */
+struct stream_key {
+	struct group_key stream;
+	__u32 ifindex;
+	__u32 peer;
+};
+
+struct stream {
+	__u64 packets;
+	__u64 bytes;
+	__u64 delivered; /* copies to our own ports */
+	__u64 sent;	 /* copies to peers */
+	__u64 dropped;	 /* packets that nobody got */
+	__u64 seen;	 /* ns, the coarse clock */
 };
 
 struct counter {
@@ -105,6 +169,9 @@ enum drop_reason {
 	DROP_STRIP,          /* the kernel refused to take the outer header off */
 	DROP_COPY,           /* a copy for one receiver could not be made */
 	DROP_UPCALL,         /* the daemon does not keep up with probes */
+	DROP_NO_MEMBER,	     /* to a group that nobody joined */
+	DROP_SNOOP_RATE,     /* more membership messages than a port may send */
+	DROP_SNOOP_RING,     /* the daemon does not keep up with membership messages */
 	DROP_REASONS,
 };
 
@@ -114,6 +181,13 @@ struct upcall {
 	__u32 length;  /* bytes of `frame` in use */
 	__u32 unused;
 	__u8 frame[UPCALL_FRAME];
+};
+
+/* A frame that tells who wants which groups, whole. */
+struct snoop {
+	__u32 ifindex; /* the port it came in by */
+	__u32 length;  /* bytes of `frame` in use */
+	__u8 frame[];
 };
 
 #endif

@@ -61,6 +61,32 @@ struct {
 	__type(value, struct tree);
 } trees SEC(".maps");
 
+/* Daemon writes, all programs read.  A hash, whose elements change as a whole; not preallocated: most hosts have few. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_GROUPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct group_key);
+	__type(value, struct receivers);
+} receivers SEC(".maps");
+
+/* Daemon writes, all programs read; as above. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_BRANCHES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct branch_key);
+	__type(value, struct branch);
+} branches SEC(".maps");
+
+/* Programs write, the daemon reads.  LRU, because senders choose their groups; per CPU, as all counters. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, MAX_STREAMS);
+	__type(key, struct stream_key);
+	__type(value, struct stream);
+} streams SEC(".maps");
+
 /* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics.  Key: enum drop_reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -82,5 +108,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, UPCALL_BYTES);
 } upcalls SEC(".maps");
+
+/* Programs write, the daemon reads: who wants which groups, as containers say it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SNOOP_BYTES);
+} snoops SEC(".maps");
 
 #endif

@@ -15,6 +15,7 @@
 #include "lib/local.h"
 #include "lib/probe.h"
 #include "lib/send.h"
+#include "lib/snoop.h"
 #include "lib/vxlan.h"
 
 #define TREE 0 /* destination of what goes along the source's tree */
@@ -80,12 +81,30 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 	return send_by(skb, cfg, frame, &way, reach, label);
 }
 
+/* Find who gets a group's frame of a port. */
+static __always_inline void find_audience(const struct config *cfg, const struct tree *tree, const struct frame *frame,
+					  const struct moment *now, __u32 port, const struct group_key *stream,
+					  struct audience *audience)
+{
+	struct flow_key key = { .source = frame->source, .target = frame->target, .device = port };
+
+	if (is_audience(audience, stream, &key, now))
+		return;
+	learn(now, frame->source, port, 0);
+	address_audience(audience, stream, port, 0);
+	choose(cfg, tree, cfg->own, audience);
+	remember_audience(audience, &key, now);
+}
+
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct label label = { .ttl = FIRST_TTL };
+	struct audience *audience = NULL;
+	const struct tree *tree;
 	enum drop_reason wrong;
+	struct group group;
 	struct moment now;
 	struct frame frame;
 	__u32 own;
@@ -98,14 +117,26 @@ int from_port(struct __sk_buff *skb)
 		return drop(wrong);
 	now = read_moment(cfg);
 	own = label.vni = cfg->own;
-	if (is_group(frame.target)) {
-		learn(&now, frame.source, skb->ifindex, 0);
-	} else {
+	if (!is_group(frame.target)) {
 		verdict = switch_unicast(skb, cfg, &frame, &now, &label);
 		if (verdict != UNKNOWN)
 			return verdict;
+	} else if (cfg->flags & CONFIG_SNOOPING) {
+		group = read_group(skb, 0, &frame);
+		if (group.telling) {
+			wrong = hand_over(skb, &now);
+			if (wrong != DROP_REASONS)
+				return drop(wrong);
+		}
+		if (group.scope != SCOPE_ALL)
+			audience = audience_slot(group.key);
 	}
-	return flood_frame(skb, cfg, &frame, bpf_map_lookup_elem(&trees, &own), &label, skb->ifindex);
+	tree = bpf_map_lookup_elem(&trees, &own);
+	if (audience)
+		find_audience(cfg, tree, &frame, &now, skb->ifindex, group.key, audience);
+	else if (is_group(frame.target))
+		learn(&now, frame.source, skb->ifindex, 0);
+	return flood_frame(skb, cfg, &frame, tree, &label, skb->ifindex, audience, &now);
 }
 
 /* Hand a frame for us, stripped, to whom it belongs. */
@@ -116,7 +147,7 @@ static __always_inline int receive(struct __sk_buff *skb, const struct config *c
 		return deliver(skb, cfg, to->ifindex);
 	if (to && destination != TREE)
 		return drop(DROP_MISDIRECTED);
-	return flood_ports(skb, cfg, 0);
+	return flood_ports(skb, cfg);
 }
 
 /* An outer header as it came in. */
@@ -181,9 +212,13 @@ static __always_inline int relay_by(struct __sk_buff *skb, struct outer *outer, 
 	return redirect_way(way, reach);
 }
 
-/* Copy a packet of a flood to our children in its tree; returns false if that is the companion's to do. */
+/*
+ * Copy a packet of a flood to those of our children in its tree that are to get it.  Without `keep`, the packet itself is
+ * turned to the last of them.  Returns false if all that is the companion's to do.
+ */
 static __always_inline bool relay_flood(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-					const struct tree *tree, const struct outer *outer)
+					const struct tree *tree, const struct outer *outer, __u64 children, bool keep,
+					struct tally *tally)
 {
 	struct flood flood = {
 		.skb = skb,
@@ -191,37 +226,63 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 		.tree = tree,
 		.frame = frame,
 		.label = { .relayed = true },
-		.tally = new_tally(),
-		.keep = true,
+		.tally = tally,
+		.children = children,
+		.keep = keep,
+		.outer = outer_slot(),
 	};
 
-	if (!flood.tally)
+	if (!flood.outer)
 		return false;
-
 	find_ways(&flood);
-	if (flood.tally->slow)
+	if (tally->slow)
 		return false;
-	flood.outer.ip = outer->ip;
+	flood.outer->ip = outer->ip;
 	take_ways(&flood);
 	return true;
+}
+
+/* Take a packet's outer header off and hand it to those of its audience who are here; others may have had theirs. */
+static __always_inline int receive_members(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
+					   const struct audience *audience, const struct moment *now,
+					   struct tally *tally)
+{
+	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
+	__u32 size = skb->len - OVERHEAD;
+
+	count(skb, COUNT_RECEIVED_FAST);
+	if (audience->count) {
+		if (strip(skb, frame))
+			return drop(DROP_STRIP);
+		copy_to_audience(&walk, audience);
+	}
+	count_stream(audience, now, size, tally);
+	if (tally->port)
+		return deliver_last(skb, tally->port);
+	if (tally->last)
+		return bpf_redirect(tally->last, 0);
+	return tally->sent ? TC_ACT_SHOT : drop(DROP_NO_MEMBER);
 }
 
 SEC("tc")
 int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
+	struct group group = { .scope = SCOPE_ALL };
+	struct tally *tally = new_tally();
+	struct audience *audience = NULL;
 	struct moment now;
 	const struct fdb_value *to;
+	struct flow *flow = NULL;
 	struct arrival arrival;
 	enum drop_reason wrong;
 	struct flow_key key;
 	struct outer outer;
 	struct frame frame;
-	struct flow *flow;
 	enum reach reach;
 	struct way way;
 
-	if (!cfg || !cfg->own || !read_outer(skb, cfg, &outer))
+	if (!cfg || !tally || !cfg->own || !read_outer(skb, cfg, &outer))
 		return TC_ACT_UNSPEC;
 	if (read_frame(skb, OVERHEAD, &frame))
 		return TC_ACT_UNSPEC;
@@ -233,18 +294,28 @@ int from_underlay(struct __sk_buff *skb)
 		.local = outer.ip.daddr,
 	};
 	__builtin_memcpy(&key.vxlan, &outer.vxlan, sizeof(key.vxlan));
-	flow = flow_slot(&frame);
-	if (!flow)
-		return TC_ACT_UNSPEC;
-	if (is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size) {
-		if (flow->peer)
-			return relay_by(skb, &outer, &flow->way, REACH_READY);
-		count(skb, COUNT_RECEIVED_FAST);
-		if (strip(skb, &frame))
-			return drop(DROP_STRIP);
-		if (flow->port)
-			return deliver(skb, cfg, flow->port);
-		return flood_ports(skb, cfg, 0);
+	if (cfg->flags & CONFIG_SNOOPING && is_group(frame.target))
+		group = read_group(skb, OVERHEAD, &frame);
+	if (group.scope != SCOPE_ALL) {
+		audience = audience_slot(group.key);
+		if (!audience)
+			return TC_ACT_UNSPEC;
+		if (frame.fast && is_audience(audience, group.key, &key, &now))
+			return receive_members(skb, cfg, &frame, audience, &now, tally);
+	} else {
+		flow = flow_slot(&frame);
+		if (!flow)
+			return TC_ACT_UNSPEC;
+		if (is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size) {
+			if (flow->peer)
+				return relay_by(skb, &outer, &flow->way, REACH_READY);
+			count(skb, COUNT_RECEIVED_FAST);
+			if (strip(skb, &frame))
+				return drop(DROP_STRIP);
+			if (flow->port)
+				return deliver(skb, cfg, flow->port);
+			return flood_ports(skb, cfg);
+		}
 	}
 
 	if (peer_of(outer.ip.daddr) != cfg->own)
@@ -268,19 +339,31 @@ int from_underlay(struct __sk_buff *skb)
 
 	if (arrival.destination == TREE) {
 		const struct tree *tree = bpf_map_lookup_elem(&trees, &arrival.vni);
+		__u64 children = ALL_CHILDREN;
 
 		if (!tree || tree->parent != arrival.sender)
 			return drop(DROP_WRONG_PARENT);
-		if (tree->count) {
-			if (outer.ip.ttl <= 1) {
+		if (audience) {
+			address_audience(audience, group.key, 0, arrival.vni);
+			choose(cfg, tree, arrival.vni, audience);
+			children = audience->children;
+		}
+		if (tree->count && children) {
+			bool keep = !audience || audience->count;
+
+			if (outer.ip.ttl > 1) {
+				outer.ip.ttl -= 1;
+				if (!relay_flood(skb, cfg, &frame, tree, &outer, children, keep, tally))
+					return TC_ACT_UNSPEC;
+			} else if (keep) {
 				count_drop(DROP_TTL);
 			} else {
-				outer.ip.ttl -= 1;
-				if (!relay_flood(skb, cfg, &frame, tree, &outer))
-					return TC_ACT_UNSPEC;
+				return drop(DROP_TTL);
 			}
-		} else if (is_group(frame.target)) {
-			remember_port(flow, &key, &now, &frame, 0); /* local ports only */
+		} else if (audience) {
+			remember_audience(audience, &key, &now); /* local ports only */
+		} else if (flow && is_group(frame.target)) {
+			remember_port(flow, &key, &now, &frame, 0);
 		}
 	} else if (arrival.destination != cfg->own) {
 		const struct hop *hop = bpf_map_lookup_elem(&routes, &arrival.destination);
@@ -288,16 +371,20 @@ int from_underlay(struct __sk_buff *skb)
 		if (!hop)
 			return drop(DROP_NO_ROUTE);
 		reach = resolve_hop(skb, cfg, hop, &frame, &way);
-		if (reach == REACH_READY)
+		if (reach == REACH_READY && flow)
 			remember_way(flow, &key, &now, &frame, arrival.destination, &way);
 		return relay_by(skb, &outer, &way, reach);
+	} else {
+		audience = NULL; /* sent to us and nobody else: whoever did so knows why */
 	}
-	count(skb, COUNT_RECEIVED_FAST);
 	learn(&now, frame.source, 0, arrival.vni);
+	if (audience)
+		return receive_members(skb, cfg, &frame, audience, &now, tally);
+	count(skb, COUNT_RECEIVED_FAST);
 	if (strip(skb, &frame))
 		return drop(DROP_STRIP);
 	to = is_group(frame.target) ? NULL : locate(cfg, &now, frame.target);
-	if (to && to->ifindex && arrival.destination != TREE)
+	if (to && to->ifindex && flow && arrival.destination != TREE)
 		remember_port(flow, &key, &now, &frame, to->ifindex);
 	return receive(skb, cfg, to, arrival.destination);
 }
@@ -306,7 +393,9 @@ SEC("tc")
 int from_companion(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
+	struct group group = { .scope = SCOPE_ALL };
 	struct label label = { .relayed = true };
+	struct audience *audience = NULL;
 	struct moment now;
 	const struct hop *hop;
 	enum drop_reason wrong;
@@ -339,15 +428,27 @@ int from_companion(struct __sk_buff *skb)
 
 	if (letter.destination == TREE) {
 		const struct tree *tree = bpf_map_lookup_elem(&trees, &letter.vni);
+		__u64 children = ALL_CHILDREN;
 
 		if (!tree || tree->parent != sender)
 			return drop(DROP_WRONG_PARENT);
 		count(skb, COUNT_RECEIVED_COMPANION);
 		learn(&now, frame.source, 0, letter.vni);
-		if (tree->count && letter.ttl > 1)
-			return flood_frame(skb, cfg, &frame, tree, &label, 0);
-		if (tree->count)
+		if (cfg->flags & CONFIG_SNOOPING && is_group(frame.target))
+			group = read_group(skb, 0, &frame);
+		if (group.scope != SCOPE_ALL)
+			audience = audience_slot(group.key);
+		if (audience) {
+			address_audience(audience, group.key, 0, letter.vni);
+			choose(cfg, tree, letter.vni, audience);
+			children = audience->children;
+		}
+		if (tree->count && children && letter.ttl <= 1) {
 			count_drop(DROP_TTL);
+			tree = NULL;
+		}
+		if (audience || (tree && tree->count))
+			return flood_frame(skb, cfg, &frame, tree, &label, 0, audience, &now);
 	} else if (letter.destination != cfg->own) {
 		hop = bpf_map_lookup_elem(&routes, &letter.destination);
 		if (!hop)

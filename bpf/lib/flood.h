@@ -4,7 +4,7 @@
 #ifndef RIPSTOP_FLOOD_H
 #define RIPSTOP_FLOOD_H
 
-#include "local.h"
+#include "members.h"
 #include "send.h"
 
 /* From the first pass to the second, on one CPU.  Programs do not interrupt each other: all run with softirqs off. */
@@ -15,20 +15,13 @@ struct {
 	__type(value, struct way);
 } ways SEC(".maps");
 
-/* Counts of one flood.  In a map and not on the stack, because the verifier follows stack values through every turn of
- * a loop, and does not come to an end. */
-struct tally {
-	__u32 ready; /* ways found, not yet taken */
-	__u32 slow;  /* children without */
-	__u32 last;  /* ifindex to which the packet itself is now turned; 0 = nowhere */
-};
-
+/* The outer header that is turned from child to child.  Here and not on the stack, which is full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct tally);
-} tallies SEC(".maps");
+	__type(value, struct outer);
+} outers SEC(".maps");
 
 #define FEW_CHILDREN 4 /* see FEW_DEVICES */
 
@@ -39,20 +32,18 @@ struct flood {
 	const struct frame *frame;
 	struct label label;
 	struct tally *tally;
+	__u64 children; /* that get copies: bits, by place in the tree */
 	__u32 first;	/* children before it were seen to already */
 	bool companion; /* copy through the companion in the first pass */
 	bool keep;	/* copy to the last child too: the packet itself has further to go */
-	struct outer outer;
+	struct outer *outer;
 };
 
-static __always_inline struct tally *new_tally(void)
+static __always_inline struct outer *outer_slot(void)
 {
 	__u32 zero = 0;
-	struct tally *tally = bpf_map_lookup_elem(&tallies, &zero);
 
-	if (tally)
-		*tally = (struct tally){};
-	return tally;
+	return bpf_map_lookup_elem(&outers, &zero);
 }
 
 static __always_inline void copy_companion(const struct flood *flood, __be32 remote, __be32 local)
@@ -81,18 +72,25 @@ static long find_way(void *map, const __u32 *index, struct way *way, struct floo
 		return 1;
 	if (i < flood->first)
 		return 0;
+	if (!(flood->children >> i & 1)) {
+		way->ifindex = 0;
+		return 0;
+	}
 	child = &tree->children[i];
 	switch (resolve_hop(flood->skb, flood->cfg, child, flood->frame, way)) {
 	case REACH_READY:
 		flood->tally->ready += 1;
+		flood->tally->sent += 1;
 		return 0;
 	case REACH_TOO_BIG:
 		count_drop(DROP_TOO_BIG);
 		break;
 	default:
 		flood->tally->slow += 1;
-		if (flood->companion)
+		if (flood->companion) {
+			flood->tally->sent += 1;
 			copy_companion(flood, child->remote, child->local);
+		}
 	}
 	way->ifindex = 0;
 	return 0;
@@ -107,10 +105,10 @@ static long take_way(void *map, const __u32 *index, const struct way *way, struc
 	if (*index < flood->first || !way->ifindex)
 		return 0;
 	flood->tally->ready -= 1;
-	aim(&flood->outer, way);
+	aim(flood->outer, way);
 	count_out(skb, flood->label.relayed, true);
 	count(skb, COUNT_FLOOD_COPIES);
-	if (bpf_skb_store_bytes(skb, 0, &flood->outer.eth, AIMED, 0))
+	if (bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0))
 		count_drop(DROP_ENCAPSULATE);
 	else if (!flood->tally->ready && !flood->keep)
 		flood->tally->last = way->ifindex;
@@ -166,21 +164,23 @@ static __always_inline int flood_ways(struct flood *flood)
 	struct __sk_buff *skb = flood->skb;
 	const struct label *label = &flood->label;
 
-	if (wrap(skb, flood->frame, &flood->outer, flood->cfg->port, label->vni, label->destination, label->ttl)) {
+	if (wrap(skb, flood->frame, flood->outer, flood->cfg->port, label->vni, label->destination, label->ttl)) {
 		bpf_for_each_map_elem(&ways, take_companion, flood, 0);
 		return TC_ACT_SHOT; /* all have their copies */
 	}
-	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer.udp, OUTER_SIZE - AIMED, 0))
+	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer->udp, OUTER_SIZE - AIMED, 0))
 		return drop(DROP_ENCAPSULATE);
 	take_ways(flood);
 	return flood->tally->last ? bpf_redirect(flood->tally->last, 0) : TC_ACT_SHOT;
 }
 
 /*
- * Flood a frame that has no outer header: to the local ports but `except`, and along `tree` (which may be NULL).
+ * Flood a frame that has no outer header to an audience, or with NULL to everybody: to local ports but `except`, and
+ * along `tree` (which may be NULL).
  */
 static __always_inline int flood_frame(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
-				       const struct tree *tree, const struct label *label, __u32 except)
+				       const struct tree *tree, const struct label *label, __u32 except,
+				       const struct audience *audience, const struct moment *now)
 {
 	struct flood flood = {
 		.skb = skb,
@@ -189,23 +189,29 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 		.frame = frame,
 		.label = *label,
 		.tally = new_tally(),
+		.children = audience ? audience->children : ALL_CHILDREN,
 		.companion = true,
+		.outer = outer_slot(),
 	};
-	__u32 last;
+	struct walk walk = { .skb = skb, .tally = flood.tally, .slots = cfg->devices, .except = except };
 
-	if (!flood.tally)
+	if (!flood.tally || !flood.outer)
 		return drop(DROP_COPY);
 
-	if (tree && tree->count)
+	if (tree && tree->count && flood.children)
 		find_ways(&flood);
-	last = copy_to_ports(skb, cfg, except);
+	copy_to_audience(&walk, audience);
+	if (audience)
+		count_stream(audience, now, skb->len, flood.tally);
 	if (!flood.tally->ready) {
-		if (last)
-			return deliver_last(skb, last);
-		return flood.tally->slow ? TC_ACT_SHOT : drop(DROP_NO_RECEIVER);
+		if (flood.tally->port)
+			return deliver_last(skb, flood.tally->port);
+		if (flood.tally->slow || (audience && audience->routers)) /* all have it; reports the daemon has too */
+			return TC_ACT_SHOT;
+		return drop(audience ? DROP_NO_MEMBER : DROP_NO_RECEIVER);
 	}
-	if (last)
-		deliver_copy(skb, last);
+	if (flood.tally->port)
+		deliver_copy(skb, flood.tally->port);
 	return flood_ways(&flood);
 }
 

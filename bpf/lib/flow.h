@@ -50,11 +50,20 @@ static __always_inline struct flow *flow_slot(const struct frame *frame)
 	return bpf_map_lookup_elem(&flows, &slot);
 }
 
+static __always_inline bool is_same_moment(const struct moment *one, const struct moment *other)
+{
+	return one->tick == other->tick && one->changes == other->changes;
+}
+
+static __always_inline bool is_same_kind(const struct flow_key *one, const struct flow_key *other)
+{
+	return one->source == other->source && one->target == other->target && one->device == other->device &&
+	       one->remote == other->remote && one->local == other->local && one->vxlan == other->vxlan;
+}
+
 static __always_inline bool is_known(const struct flow *flow, const struct flow_key *key, const struct moment *moment)
 {
-	return flow->moment.tick == moment->tick && flow->moment.changes == moment->changes &&
-	       flow->key.source == key->source && flow->key.target == key->target && flow->key.device == key->device &&
-	       flow->key.remote == key->remote && flow->key.local == key->local && flow->key.vxlan == key->vxlan;
+	return is_same_moment(&flow->moment, moment) && is_same_kind(&flow->key, key);
 }
 
 /* Note that frames like this one go to a local port, or with 0 to all of them. */

@@ -43,51 +43,93 @@ static __always_inline void deliver_copy(struct __sk_buff *skb, __u32 port)
 
 #define FEW_DEVICES 8 /* slots visited by plain calls: through bpf_for_each_map_elem each costs as much as three lookups */
 
+/* Counts of one frame's copies.  In a map and not on the stack, because the verifier follows stack values through every
+ * turn of a loop, and does not come to an end. */
+struct tally {
+	__u32 ready;	 /* ways to peers found, not yet taken */
+	__u32 slow;	 /* peers without */
+	__u32 last;	 /* ifindex to which the packet itself is now turned; 0 = nowhere */
+	__u32 sent;	 /* copies to peers, those through the companion too */
+	__u32 port;	 /* ifindex of the port that still waits for its copy; 0 = none */
+	__u32 delivered; /* copies to ports, that one among them */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tally);
+} tallies SEC(".maps");
+
+static __always_inline struct tally *new_tally(void)
+{
+	__u32 zero = 0;
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &zero);
+
+	if (tally)
+		*tally = (struct tally){};
+	return tally;
+}
+
 /* One walk over the ports: each gets its copy when the next is found, so that the last is known as such. */
 struct walk {
 	struct __sk_buff *skb;
-	__u32 first; /* slots before it were visited already */
+	struct tally *tally;
+	const __u64 *members; /* only these slots, as bits; NULL: all flood ports */
+	__u32 first;	      /* slots before it were visited already */
 	__u32 slots;
 	__u32 except;
-	__u32 last;
 };
 
-static long visit_port(void *map, const __u32 *slot, const struct device *device, struct walk *walk)
+static __always_inline void visit(struct walk *walk, __u32 port)
 {
-	if (*slot >= walk->slots)
+	if (port == walk->except)
+		return;
+	if (walk->tally->port)
+		deliver_copy(walk->skb, walk->tally->port);
+	walk->tally->port = port;
+	walk->tally->delivered += 1;
+}
+
+static long visit_slot(void *map, const __u32 *key, const struct device *device, struct walk *walk)
+{
+	__u32 slot = *key;
+
+	if (slot >= walk->slots || slot >= MAX_DEVICES)
 		return 1;
-	if (*slot < walk->first || !(device->flags & DEVICE_FLOOD) || device->ifindex == walk->except)
+	if (slot < walk->first)
 		return 0;
-	if (walk->last)
-		deliver_copy(walk->skb, walk->last);
-	walk->last = device->ifindex;
+	if (walk->members ? device->flags & DEVICE_PORT && walk->members[slot / 64] >> (slot % 64) & 1 :
+			    device->flags & DEVICE_FLOOD)
+		visit(walk, device->ifindex);
 	return 0;
 }
 
-/* Copy the packet to all flood ports but `except` and the last; return the last one's ifindex, or 0 without any. */
-static __always_inline __u32 copy_to_ports(struct __sk_buff *skb, const struct config *cfg, __u32 except)
+/* Copy the packet to all ports that the walk is for, but the last. */
+static __always_inline void copy_to_ports(struct walk *walk)
 {
-	struct walk walk = { .skb = skb, .slots = cfg->devices, .except = except };
-
 #pragma clang loop unroll(full)
 	for (__u32 slot = 0; slot < FEW_DEVICES; slot++) {
 		__u32 key = slot;
 		const struct device *device = bpf_map_lookup_elem(&devices, &key);
 
-		if (!device || visit_port(NULL, &key, device, &walk))
-			return walk.last;
+		if (!device || visit_slot(NULL, &key, device, walk))
+			return;
 	}
-	walk.first = FEW_DEVICES;
-	bpf_for_each_map_elem(&devices, visit_port, &walk, 0);
-	return walk.last;
+	walk->first = FEW_DEVICES;
+	bpf_for_each_map_elem(&devices, visit_slot, walk, 0);
 }
 
-/* Hand the packet to all flood ports but `except`. */
-static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg, __u32 except)
+/* Hand the packet to all flood ports. */
+static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg)
 {
-	__u32 last = copy_to_ports(skb, cfg, except);
+	struct tally *tally = new_tally();
+	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
 
-	return last ? deliver_last(skb, last) : drop(DROP_NO_RECEIVER);
+	if (!tally)
+		return drop(DROP_COPY);
+	copy_to_ports(&walk);
+	return tally->port ? deliver_last(skb, tally->port) : drop(DROP_NO_RECEIVER);
 }
 
 #endif

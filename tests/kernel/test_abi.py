@@ -40,6 +40,8 @@ def test_layout(types: list[dict[str, Any]], layout: abi.Layout) -> None:
 @pytest.mark.parametrize(
     ("enum", "name", "prefix"),
     [
+        (abi.ConfigFlags, "config_flags", "CONFIG_"),
+        (abi.GroupFlags, "group_flags", "GROUP_"),
         (abi.DeviceFlags, "device_flags", "DEVICE_"),
         (abi.HopFlags, "hop_flags", "HOP_"),
         (abi.DropReason, "drop_reason", "DROP_"),

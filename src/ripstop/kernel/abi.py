@@ -9,7 +9,21 @@ MAX_DEVICES = 1024
 MAX_PEERS = 4096
 MAX_VTEPS = 16384
 MAX_CHILDREN = 64
+MAX_GROUPS = 131072
+MAX_BRANCHES = 262144
+MAX_STREAMS = 16384
 UPCALL_FRAME = 256  # bytes of a frame that an upcall carries
+FEW_RECEIVERS = 8  # of a group among our own ports, that are listed
+SNOOP_FRAME = 512  # bytes of the frames that take the small record
+SNOOP_JUMBO = 9216  # and of the largest ones that are handed over
+SNOOPS_PER_TICK = 200  # of one port; a tick is 100 ms
+
+
+class ConfigFlags(IntFlag):
+    """`enum config_flags`: how groups are treated."""
+
+    SNOOPING = 1
+    FLOOD_UNKNOWN = 2
 
 
 class DeviceFlags(IntFlag):
@@ -26,6 +40,12 @@ class HopFlags(IntFlag):
     """`enum hop_flags`."""
 
     FAST = 1
+
+
+class GroupFlags(IntFlag):
+    """`enum group_flags`."""
+
+    SOURCES = 1
 
 
 class DropReason(IntEnum):
@@ -51,6 +71,9 @@ class DropReason(IntEnum):
     STRIP = 17
     COPY = 18
     UPCALL = 19
+    NO_MEMBER = 20
+    SNOOP_RATE = 21
+    SNOOP_RING = 22
 
 
 class CounterClass(IntEnum):
@@ -97,6 +120,8 @@ CONFIG = Layout(
         ("devices", "I"),
         ("port", "2s"),
         ("own", "H"),
+        ("flags", "I"),
+        ("unused", "I"),
     ),
 )
 DEVICE = Layout("device", (("ifindex", "I"), ("flags", "I")))
@@ -104,19 +129,38 @@ FDB_VALUE = Layout("fdb_value", (("seen", "Q"), ("ifindex", "I"), ("peer", "H"),
 HOP = Layout("hop", (("remote", "4s"), ("local", "4s"), ("peer", "H"), ("mtu", "H"), ("flags", "I")))
 TREE = Layout(
     "tree",
-    (("parent", "H"), ("count", "H"), ("unused", "I"), ("children", f"{MAX_CHILDREN * HOP.packer.size}s")),
+    (("parent", "H"), ("count", "H"), ("mark", "I"), ("children", f"{MAX_CHILDREN * HOP.packer.size}s")),
+)
+GROUP_KEY = Layout("group_key", (("group", "16s"), ("source", "16s")))
+RECEIVERS = Layout(
+    "receivers",
+    (("count", "I"), ("flags", "I"), ("ports", f"{FEW_RECEIVERS * 4}s"), ("slots", f"{MAX_DEVICES // 8}s")),
+)
+BRANCH_KEY = Layout("branch_key", (("stream", f"{GROUP_KEY.packer.size}s"), ("peer", "I")))
+BRANCH = Layout("branch", (("children", "Q"), ("mark", "I"), ("flags", "I")))
+STREAM_KEY = Layout("stream_key", (("stream", f"{GROUP_KEY.packer.size}s"), ("ifindex", "I"), ("peer", "I")))
+STREAM = Layout(
+    "stream",
+    (("packets", "Q"), ("bytes", "Q"), ("delivered", "Q"), ("sent", "Q"), ("dropped", "Q"), ("seen", "Q")),
 )
 COUNTER = Layout("counter", (("packets", "Q"), ("bytes", "Q")))
 UPCALL = Layout(
     "upcall", (("remote", "4s"), ("local", "4s"), ("length", "I"), ("unused", "I"), ("frame", f"{UPCALL_FRAME}s"))
 )
-LAYOUTS = (CONFIG, DEVICE, FDB_VALUE, HOP, TREE, COUNTER, UPCALL)
+SNOOP = Layout("snoop", (("ifindex", "I"), ("length", "I"), ("frame", "0s")))
+LAYOUTS = (
+    CONFIG, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, COUNTER, UPCALL,
+    SNOOP,
+)  # fmt: skip
 
-PINNED = ("config", "devices", "fdb", "vteps", "routes", "trees", "drops", "counters", "upcalls")
+PINNED = (
+    "config", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams", "drops", "counters",
+    "upcalls", "snoops",
+)  # fmt: skip
 
 
 def abi_hash() -> str:
     """Return a short name for everything programs and daemon must agree on: maps under another one are not ours."""
-    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, len(DropReason), len(CounterClass))
-    numbers = [list(enum) for enum in (DeviceFlags, HopFlags, DropReason, CounterClass)]
+    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS)
+    numbers = [list(enum) for enum in (ConfigFlags, DeviceFlags, HopFlags, GroupFlags, DropReason, CounterClass)]
     return hashlib.sha256(repr((LAYOUTS, PINNED, sizes, numbers)).encode()).hexdigest()[:12]

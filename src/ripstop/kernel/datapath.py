@@ -68,6 +68,8 @@ class _Config:
     devices: int
     port: bytes
     own: ShortId
+    flags: int
+    unused: int
 
     def pack(self) -> bytes:
         return abi.CONFIG.packer.pack(*astuple(self))
