@@ -36,9 +36,8 @@ class Reporters:
 
     def is_only(self, host: SourceIp, now: float) -> bool:
         """Return whether this host is known, of version 3, and nobody else can be there."""
-        if now < self._blind_until or host not in self._known:
-            return False
-        return all(one.host == host and one.version is Version.V3 for one in self.current(now))
+        known = [(one.host, one.version) for one in self.current(now)]
+        return now >= self._blind_until and known == [(host, Version.V3)]
 
     def lose_sight(self, until: float) -> None:
         """There may be hosts that we do not know, until everyone must have been heard again."""
