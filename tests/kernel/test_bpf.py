@@ -19,6 +19,7 @@ REFUSED = """
 SEC("tc") int reads_too_far(struct __sk_buff *skb) { return *(int *)(long)skb->data; }
 char LICENSE[] SEC("license") = "GPL";
 """
+REFUSED_AT_LENGTH = REFUSED.replace("{ return", '{ asm volatile(".rept 60000; r0 = 0; .endr" ::: "r0"); return')
 MAPS = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -79,6 +80,12 @@ def test_refused_program_comes_with_the_verifiers_words(tmp_path: Path, pins: Pa
     with pytest.raises(KernelError, match=r"reads_too_far.*invalid access to packet") as caught:
         bpf.OpenObject(compiled(REFUSED, tmp_path)).load(pins, ())
     assert "\n" not in str(caught.value)
+    assert caught.value.errno == errno.EACCES
+
+
+def test_long_log_does_not_hide_the_reason(tmp_path: Path, pins: Path) -> None:
+    with pytest.raises(KernelError, match=r"reads_too_far.*invalid access to packet") as caught:
+        bpf.OpenObject(compiled(REFUSED_AT_LENGTH, tmp_path)).load(pins, ())
     assert caught.value.errno == errno.EACCES
 
 

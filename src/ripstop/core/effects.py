@@ -4,12 +4,14 @@ Effects are performed in order.  A `Save` that fails turns the `Answer`s after i
 so nothing is promised that is not on disk.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ripstop.core.errors import RequestError
 from ripstop.core.events import Endpoint
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.mesh.messages import Entry, Message, Probe
+from ripstop.core.mesh.routes import Place
 from ripstop.core.names import NO_PEER, ConnectionId, PeerName, RequestId, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 
@@ -123,4 +125,15 @@ class ReachabilityChanged:
     peers: tuple[PeerName, ...]
 
 
-Internal = Announce | Learned | Tell | Heard | ReachabilityChanged  # never leave the node
+@dataclass(frozen=True, slots=True)
+class TreesChanged:
+    """From the mesh to feature cores, through the node: who the peers are, and our places in their flood trees.
+
+    Comes after the `Publish` of these trees, and not before the kernel may be told.
+    """
+
+    ids: Mapping[PeerName, ShortId]  # by name, our own too
+    places: Mapping[ShortId, Place]  # by source
+
+
+Internal = Announce | Learned | Tell | Heard | ReachabilityChanged | TreesChanged  # never leave the node

@@ -8,6 +8,9 @@ UnderlayIp = NewType("UnderlayIp", str)  # dotted IPv4 address of a host, canoni
 ContainerId = NewType("ContainerId", str)  # whatever names a container to the daemon, at most 128 characters
 ConnectionId = NewType("ConnectionId", int)  # one TCP session, never used twice in a daemon's life
 RequestId = NewType("RequestId", int)  # a question that waits for its answer, never used twice
+PortId = NewType("PortId", int)  # a port of this host's switch: the index of its network interface
+MulticastIp = NewType("MulticastIp", bytes)  # a group, 4 or 16 bytes in network order
+SourceIp = NewType("SourceIp", bytes)  # whoever sends to a group, or speaks of one, in the same form
 
 NO_PEER = ShortId(0)  # in a VXLAN header's destination: not one peer, but the source's tree
 MAX_SHORT_ID = ShortId(65535)  # VXLAN-GBP's policy id has 16 bits

@@ -7,15 +7,18 @@ Open reads the object and is the same on every machine; load asks the kernel and
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 from collections.abc import Iterator
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 
 from ripstop.core.errors import KernelError, StartError
 
-_LOG_SIZE = 1 << 20  # bytes of verifier log kept while loading
+# Bytes of verifier log for each program.  Before Linux 6.4 a log that does not fit hides the reason: the kernel says
+# ENOSPC, and keeps the beginning.
+_LOG_SIZE = 1 << 24
 _LOG_SHOWN = 400  # characters of its end that go into an error
 _BATCH = 4096  # map elements read by one system call
 _SCHED_CLS = 3  # BPF_PROG_TYPE_SCHED_CLS
@@ -66,7 +69,7 @@ def library() -> ctypes.CDLL:
         "bpf_map__set_pin_path": (c_void_p, c_char_p),
         "bpf_program__name": (c_void_p,),
         "bpf_program__fd": (c_void_p,),
-        "bpf_program__set_log_buf": (c_void_p, c_char_p, c_size_t),
+        "bpf_program__set_log_buf": (c_void_p, c_void_p, c_size_t),
         "bpf_map_lookup_elem": (c_int, c_char_p, c_char_p),
         "bpf_map_update_elem": (c_int, c_char_p, c_char_p, c_uint64),
         "bpf_map_delete_elem": (c_int, c_char_p),
@@ -246,17 +249,17 @@ def _programs(handle: int) -> Iterator[int]:
         program = library().bpf_object__next_program(handle, program)
 
 
-def _program_logs(handle: int) -> Iterator[tuple[str, "ctypes.Array[ctypes.c_char]"]]:
+def _program_logs(handle: int) -> Iterator[tuple[str, mmap.mmap]]:
     for program in _programs(handle):
-        log = ctypes.create_string_buffer(_LOG_SIZE)
-        library().bpf_program__set_log_buf(program, ctypes.cast(log, c_char_p), _LOG_SIZE)
+        log = mmap.mmap(-1, _LOG_SIZE)  # takes no memory until something is written
+        library().bpf_program__set_log_buf(program, byref(c_char.from_buffer(log)), _LOG_SIZE)
         yield library().bpf_program__name(program).decode(), log
 
 
-def _complaint(code: int, logs: "list[tuple[str, ctypes.Array[ctypes.c_char]]]") -> str:
+def _complaint(code: int, logs: list[tuple[str, mmap.mmap]]) -> str:
     """Return what the verifier said last, in one line; it stops at the first program it refuses."""
     for name, log in reversed(logs):
-        lines = log.value.decode(errors="replace").strip().splitlines()
+        lines = log[: log.find(b"\0")].decode(errors="replace").strip().splitlines()
         if lines and lines[-1].startswith("processed "):  # statistics
             lines.pop()
         if lines:

@@ -59,6 +59,32 @@ def test_a_flood_reaches_everyone_exactly_once(topology: Topology, limit: int) -
         assert flood(topology, source, limit) == dict.fromkeys(members(topology.reachable(source)), 1)
 
 
+@given(topologies(), st.integers(1, 5))
+@settings(max_examples=150)
+def test_what_children_serve_is_what_a_flood_reaches_through_them(topology: Topology, limit: int) -> None:
+    tables = {one: places(topology, one, limit) for one in topology.links}
+
+    def reached(source: ShortId, here: ShortId) -> int:
+        found = 1 << here
+        for child in members(tables[here][source].children):
+            found |= reached(source, child)
+        return found
+
+    for one in topology.links:
+        for source, place in tables[one].items():
+            assert [child for child, _ in place.below] == [*members(place.children)]
+            for child, below in place.below:
+                assert below == reached(source, child)
+
+
+@given(topologies(), st.integers(1, 5))
+def test_children_divide_everyone_else_among_them(topology: Topology, limit: int) -> None:
+    for one in topology.links:
+        place = places(topology, one, limit)[one]
+        assert sum(below.bit_count() for _, below in place.below) == topology.reachable(one).bit_count()
+        assert mask_of(peer for _, below in place.below for peer in members(below)) == topology.reachable(one)
+
+
 @given(topologies())
 def test_without_limits_the_parent_is_the_lowest_neighbor_one_step_nearer(topology: Topology) -> None:
     for one in topology.links:

@@ -1,6 +1,6 @@
 """From records and reach to tables, MTU and notices; each said once, and only when it changes."""
 
-from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, UseMtu
+from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, TreesChanged, UseMtu
 from ripstop.core.mesh.bitmap import mask_of, pack
 from ripstop.core.mesh.membership import Identity, Membership
 from ripstop.core.mesh.messages import Entry, PeerRecord, Reach
@@ -59,7 +59,7 @@ def row() -> Side:
 def test_everything_is_said_once() -> None:
     side = row()
     effects = side.follow(0.0, NEAR)
-    assert [type(effect) for effect in effects] == [ReachabilityChanged, Notice, Notice, Publish, UseMtu]
+    assert [type(effect) for effect in effects] == [ReachabilityChanged, Notice, Notice, Publish, TreesChanged, UseMtu]
     assert effects[0] == ReachabilityChanged((NEAR, FAR))
     assert effects[1:3] == [
         Notice("info", f"{NEAR} can be reached"),

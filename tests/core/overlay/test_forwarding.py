@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ripstop.core.mesh.bitmap import mask_of, members
+from ripstop.core.mesh.routes import places, routes
 from ripstop.core.mesh.topology import Topology
 from ripstop.core.names import NO_PEER, PeerName, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, Tree, tables
@@ -24,7 +25,14 @@ def hop(here: int, there: int) -> Hop:
 def build(topology: Topology, own: ShortId) -> ForwardingTables:
     """Return the tables of one peer that has a path to each of its neighbors."""
     hops = {other: hop(own, other) for other in members(topology.links[own])}
-    return tables(topology, own, {ip(one): one for one in topology.links}, hops)
+    return of(topology, own, {ip(one): one for one in topology.links}, hops)
+
+
+def of(
+    topology: Topology, own: ShortId, vteps: dict[UnderlayIp, ShortId], hops: dict[ShortId, Hop]
+) -> ForwardingTables:
+    """Return the tables of one peer in a topology."""
+    return tables(own, vteps, hops, routes(topology, own), places(topology, own))
 
 
 def line(*ids: int) -> Topology:
@@ -55,13 +63,13 @@ def test_the_end_of_a_row_sends_by_the_middle() -> None:
 
 
 def test_what_leads_over_a_path_that_is_gone_is_left_out() -> None:
-    made = tables(line(7, 3, 5), ShortId(3), {}, {ShortId(7): hop(3, 7)})
+    made = of(line(7, 3, 5), ShortId(3), {}, {ShortId(7): hop(3, 7)})
     assert made.routes == {7: hop(3, 7)}
     assert made.trees[ShortId(3)] == Tree(NO_PEER, (hop(3, 7),))
 
 
 def test_without_an_id_there_is_nothing_but_whose_addresses_are_whose() -> None:
-    assert tables(line(7, 3), NO_PEER, {ip(7): ShortId(7)}, {}) == ForwardingTables(vteps={ip(7): ShortId(7)})
+    assert of(line(7, 3), NO_PEER, {ip(7): ShortId(7)}, {}) == ForwardingTables(vteps={ip(7): ShortId(7)})
 
 
 @given(topologies(), st.data())

@@ -27,6 +27,7 @@ class Place:
 
     parent: ShortId  # NO_PEER at the source itself
     children: int  # a set
+    below: tuple[tuple[ShortId, int], ...] = ()  # each child and the set of peers it serves, itself among them
 
 
 def routes(topology: Topology, own: ShortId) -> dict[ShortId, Route]:
@@ -66,25 +67,48 @@ def _grow(topology: Topology, connected: int, source: ShortId, own: ShortId, lim
     """
     level = 1 << source
     missing = connected & ~level
-    parent, children = NO_PEER, 0
+    branches = _Branches(own)
     while level and missing:
         below = 0
         for one in members(level):
             taken = _fewest_links(topology, topology.links[one] & missing, limit)
             missing &= ~taken
             below |= taken
-            parent = one if taken >> own & 1 else parent
-            children |= taken if one == own else 0
+            branches.take(one, taken)
         if not below:
             tree = connected & ~missing
             below = topology.around(tree) & missing
             missing &= ~below
             for one in members(below):
-                above = lowest(topology.links[one] & tree)
-                parent = above if one == own else parent
-                children |= 1 << one if above == own else 0
+                branches.take(lowest(topology.links[one] & tree), 1 << one)
         level = below
-    return Place(parent, children)
+    return branches.place()
+
+
+class _Branches:
+    """What of a growing tree is one peer's place in it."""
+
+    def __init__(self, own: ShortId) -> None:
+        self._own = own
+        self._parent = NO_PEER
+        self._served = 0  # everyone below us
+        self._below: dict[ShortId, int] = {}
+
+    def take(self, one: ShortId, taken: int) -> None:
+        """Peer `one` has these as children; it has its own place in the tree already."""
+        if taken >> self._own & 1:
+            self._parent = one
+        if one == self._own:
+            self._below |= {child: 1 << child for child in members(taken)}
+            self._served |= taken
+        elif self._served >> one & 1 and taken:
+            child = next(child for child, mask in self._below.items() if mask >> one & 1)
+            self._below[child] |= taken
+            self._served |= taken
+
+    def place(self) -> Place:
+        """Return what was found, children in the order of their ids."""
+        return Place(self._parent, mask_of(self._below), tuple(sorted(self._below.items())))
 
 
 def _fewest_links(topology: Topology, candidates: int, limit: int) -> int:

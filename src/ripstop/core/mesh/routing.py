@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, UseMtu
+from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, TreesChanged, UseMtu
 from ripstop.core.mesh.bitmap import mask_of, members, unpack
 from ripstop.core.mesh.membership import Membership, short_ids, vteps
 from ripstop.core.mesh.messages import PeerRecord, Reach
 from ripstop.core.mesh.path import Path
-from ripstop.core.mesh.routes import route, routes
+from ripstop.core.mesh.routes import Route, places, route, routes
 from ripstop.core.mesh.topology import Topology
 from ripstop.core.names import NO_PEER, PeerName, ShortId
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, tables
@@ -103,33 +103,31 @@ class Routing:
         self._told = reachable
         return [ReachabilityChanged(reachable)]
 
-    def _publish(self, records: tuple[PeerRecord, ...], working: Mapping[PeerName, Path]) -> list[Effect]:
+    def _publish(self, records: tuple[PeerRecord, ...], working: Mapping[PeerName, Path]) -> list[Effect | Internal]:
         """Return the tables if they have changed, and who has come into reach or gone."""
         hops = {
             self._ids[peer]: Hop(self._ids[peer], path.remote, path.local, path.mtu)
             for peer, path in working.items()
             if peer in self._ids
         }
-        basis = (
-            self._data,
-            self._ids.get(self._membership.name, NO_PEER),
-            {**vteps(records, self._ids), **self._membership.own_vteps()},
-            hops,
-        )
+        own = self._ids.get(self._membership.name, NO_PEER)
+        addresses = {**vteps(records, self._ids), **self._membership.own_vteps()}
+        basis = (self._data, own, self._ids, addresses, hops)
         if basis == self._basis:
             return []
         self._basis = basis
-        effects = self._use_ways(basis[1])
-        wanted = tables(*basis)
+        ways, stands = routes(self._data, own), places(self._data, own)
+        effects: list[Effect | Internal] = [*self._use_ways(ways)]
+        wanted = tables(own, addresses, hops, ways, stands)
         if wanted != self._tables:
             self._tables = wanted
             effects.append(Publish(wanted))
-        return effects
+        return [*effects, TreesChanged(self._ids, stands)]
 
-    def _use_ways(self, own: ShortId) -> list[Effect]:
+    def _use_ways(self, ways: Mapping[ShortId, Route]) -> list[Effect]:
         """Say who has come into reach and who has gone."""
         names = _names(self._ids)
-        found = {names[peer]: Way(names[way.next_hop], way.hops) for peer, way in routes(self._data, own).items()}
+        found = {names[peer]: Way(names[way.next_hop], way.hops) for peer, way in ways.items()}
         before, self.ways = self.ways, {peer: found[peer] for peer in sorted(found)}
         notices: list[Effect] = []
         for peer, way in self.ways.items():

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ripstop.core.mesh.bitmap import members
-from ripstop.core.mesh.routes import Place, places, routes
-from ripstop.core.mesh.topology import Topology
+from ripstop.core.mesh.routes import Place, Route
 from ripstop.core.names import NO_PEER, ShortId, UnderlayIp
 
 
@@ -38,22 +37,26 @@ class ForwardingTables:
 
 
 def tables(
-    topology: Topology, own: ShortId, vteps: Mapping[UnderlayIp, ShortId], hops: Mapping[ShortId, Hop]
+    own: ShortId,
+    vteps: Mapping[UnderlayIp, ShortId],
+    hops: Mapping[ShortId, Hop],
+    routes: Mapping[ShortId, Route],
+    places: Mapping[ShortId, Place],
 ) -> ForwardingTables:
     """Return what the kernel's tables must hold.
 
     Args:
-        topology: who is linked to whom.
         own: our own id; NO_PEER while we have none.
         vteps: whose each outer address is, ours among them.
         hops: how we get to each peer that we reach directly; what leads over any other is left out.
+        routes: our way to each peer.
+        places: where we stand in each source's tree.
     """
-    ways = routes(topology, own)
     return ForwardingTables(
         own=own,
         vteps=dict(vteps),
-        routes={peer: hops[way.next_hop] for peer, way in ways.items() if way.next_hop in hops},
-        trees={source: _tree(place, hops) for source, place in places(topology, own).items()},
+        routes={peer: hops[way.next_hop] for peer, way in routes.items() if way.next_hop in hops},
+        trees={source: _tree(place, hops) for source, place in places.items()},
     )
 
 
