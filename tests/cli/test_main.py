@@ -96,6 +96,9 @@ def test_no_daemon_is_one_line_and_exit_code_3(
         (["detach"], "required"),
         (["daemon", "--port", "https"], "invalid int"),
         (["up", "--log-level", "loud"], "invalid choice"),
+        (["up", "--multicast", "route"], "invalid choice"),
+        (["up", "--multicast-unknown", "snoop"], "invalid choice"),
+        (["up", "--multicast-query-interval", "often"], "invalid float"),
         (["status", "--run-dir", ""], "an empty path"),
     ],
 )
@@ -119,6 +122,7 @@ def test_wrong_usage_is_exit_code_2(
         (["--default-subnet", "192.168.0.0/24"], "not within the range"),
         (["--name", "bob"], "16 lower-case hex digits"),
         (["192.0.2.1:x"], "192.0.2.1:x"),
+        (["--multicast-query-interval", "1"], "not within 2..31744 seconds"),
     ],
 )
 def test_an_instance_that_makes_no_sense_is_refused_at_once(

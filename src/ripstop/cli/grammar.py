@@ -123,6 +123,25 @@ def _add_instance(parser: ArgumentParser) -> None:
         choices=("debug", "info", "warning", "error"),
         help="least severe messages to log (default: info)",
     )
+    add(
+        "--multicast",
+        default="snoop",
+        choices=("snoop", "flood"),
+        help="groups go where they were joined, or to everyone (default: snoop)",
+    )
+    add(
+        "--multicast-unknown",
+        default="drop",
+        choices=("drop", "flood"),
+        help="what happens to groups that nobody joined anywhere (default: drop)",
+    )
+    add(
+        "--multicast-query-interval",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how often containers are asked which groups they want (default: 10)",
+    )
 
 
 def _add_status(parser: ArgumentParser) -> None:
