@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.cli import arguments
+from ripstop.cli import arguments, multicast_grammar
 from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
@@ -17,7 +17,7 @@ _EPILOG = (
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """The whole command line: the parser, and the parser of each command by its name."""
+    """The whole command line: the parser, and the parser of each command and subcommand by its name."""
 
     parser: ArgumentParser
     commands: Mapping[str, ArgumentParser]
@@ -71,6 +71,9 @@ def build(*, with_lab: bool = False) -> Grammar:
         )
     )
     add("hide", "take this host's addresses on the overlay away", "Prints them, one a line.")
+    multicast = add("multicast", "show who gets which multicast group, and join groups for others")
+    for name, subcommand in multicast_grammar.fill(multicast):
+        made[f"multicast {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
     add("version", "print the versions of this program and of the daemon")
     if with_lab:
