@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ripstop.api.routes import BY_NAME, CALLS
-from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest, TargetsRequest
+from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest, GroupRequest, TargetsRequest, TraceRequest
 from ripstop.client import BadAnswerError, Client, DaemonUnreachableError, RefusedError
 from ripstop.core.errors import ConflictError, ExhaustedError, KernelError, NotFoundError, RequestError
 from tests.cli.fake_daemon import ANSWERS, PORT, STATUS, FakeDaemon, running
@@ -60,8 +60,14 @@ def test_requests_arrive_as_they_were(fake: FakeDaemon) -> None:
     assert client.call("expose", expose).ifname == "ripstop0"
     assert client.call("connect", targets) == ANSWERS["connect"]
     assert client.call("forget", targets) == ANSWERS["forget"]
+    trace = TraceRequest("239.1.1.1", "10.32.0.5", "h1")
+    group = GroupRequest("ff15::7", ("2001:db8::5",), True, container="c1", ifname="eth1")
+    assert client.call("trace", trace) == ANSWERS["trace"]
+    assert client.call("join", group) == ANSWERS["join"]
+    assert client.call("leave", group) == ANSWERS["leave"]
     assert fake.asked == [
         ("attach", attach), ("detach", detach), ("expose", expose), ("connect", targets), ("forget", targets),
+        ("trace", trace), ("join", group), ("leave", group),
     ]  # fmt: skip
 
 

@@ -21,7 +21,11 @@ from ripstop.api.types import (
     ErrorAnswer,
     Exposed,
     ExposeRequest,
+    GroupRequest,
     IpamStatus,
+    MulticastMember,
+    MulticastStatus,
+    MulticastTrace,
     Peer,
     Port,
     Report,
@@ -29,6 +33,7 @@ from ripstop.api.types import (
     Status,
     Target,
     TargetsRequest,
+    TraceRequest,
     Version,
 )
 from ripstop.core.errors import RipstopError
@@ -96,6 +101,14 @@ class Client:
     def call(self, name: Literal["connect"], request: TargetsRequest) -> list[Target]: ...
     @overload
     def call(self, name: Literal["forget"], request: TargetsRequest) -> list[Target]: ...
+    @overload
+    def call(self, name: Literal["multicast"]) -> MulticastStatus: ...
+    @overload
+    def call(self, name: Literal["trace"], request: TraceRequest) -> MulticastTrace: ...
+    @overload
+    def call(self, name: Literal["join"], request: GroupRequest) -> list[MulticastMember]: ...
+    @overload
+    def call(self, name: Literal["leave"], request: GroupRequest) -> list[MulticastMember]: ...
     @overload
     def call(self, name: Literal["down"]) -> None: ...
 

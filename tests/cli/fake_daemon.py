@@ -69,6 +69,40 @@ IPAM = types.IpamStatus(
     pending=(types.Pending("c9", "no peer with free addresses answers"),),
     contested=("10.40.0.0/16",),
 )
+MEMBERS = (
+    types.MulticastMember("239.1.1.1", "h1", "00000000000000a1", "c1", "eth0", "exclude", (), "report", ("10.32.0.2",)),
+    types.MulticastMember("239.1.1.1", "h1", "00000000000000a1", "c2", "eth0", "include", ("10.32.0.5",), "static"),
+    types.MulticastMember("239.1.1.1", "h2", "00000000000000a2", "", "", "exclude", ("10.32.0.6",), "peer"),
+    types.MulticastMember("239.1.1.1", "h3\x1b[2J", "00000000000000a3", "", "", "exclude", (), "peer"),
+    types.MulticastMember("232.1.1.9", "h2", "00000000000000a2", "", "", "include", ("10.32.0.5",), "peer"),
+    types.MulticastMember(
+        "ff15::7", "h1", "00000000000000a1", "host", "ripstop0", "exclude", (), "report", ("fe80::1",)
+    ),
+    types.MulticastMember("0.0.0.0", "h1", "00000000000000a1", "r1", "eth0", "exclude", (), "router", ("10.32.0.254",)),
+)
+STREAMS = (
+    types.MulticastStream(
+        "239.1.1.1", "10.32.0.5", "h1", "00000000000000a1", "c5", "eth0", 1000, 1_342_000, 2000, 2000, 0, 0.04
+    ),
+    types.MulticastStream("239.1.1.1", "10.48.0.9", "h3\x1b[2J", "00000000000000a3", "", "", 70, 7000, 140, 0, 0, 75.0),
+    types.MulticastStream(
+        "239.9.9.9", "10.32.0.5", "h1", "00000000000000a1", "c5", "eth0", 1500, 150_000, 0, 0, 1500, 3.0
+    ),
+)
+MULTICAST = types.MulticastStatus(
+    True, "drop", MEMBERS, STREAMS, (types.MulticastRefusal("c2", "eth0", "malformed", 1234),), 4
+)
+TRACE = types.MulticastTrace(
+    "239.1.1.1",
+    "10.32.0.5",
+    "h1",
+    (
+        types.TraceHop("h1", "00000000000000a1", "", 0, True, ("c1 eth0", "c2 eth0")),
+        types.TraceHop("h2", "00000000000000a2", "h1", 1, False, ()),
+        types.TraceHop("h3\x1b[2J", "00000000000000a3", "h2", 2, True, ()),
+        types.TraceHop("h4", "00000000000000a4", "h1", 1, True, ()),
+    ),
+)
 VERSION = types.Version("0.1.0", 1, "abcd1234")
 ANSWERS: dict[str, Any] = {
     "version": VERSION,
@@ -90,6 +124,10 @@ ANSWERS: dict[str, Any] = {
     "hide": types.Exposed("ripstop0", ("10.32.0.1/12",)),
     "connect": TARGETS,
     "forget": TARGETS[:1],
+    "multicast": MULTICAST,
+    "trace": TRACE,
+    "join": [MEMBERS[1]],
+    "leave": [],
     "down": None,
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ def test_defaults_are_the_daemons_own(command: str) -> None:
         ["--default-subnet", "10.33.0.0/16", "--advertise", "192.0.2.1", "--advertise", "192.0.2.9"],
         ["--mtu", "1400", "--no-discovery", "--init", "seed=00000000000000a1", "--log-level", "debug", "h2"],
         ["--run-dir", "here", "--state-dir", "/there"],
+        ["--multicast", "flood", "--multicast-unknown", "flood", "--multicast-query-interval", "2.5"],
     ],
 )
 def test_up_hands_on_what_was_typed(words: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

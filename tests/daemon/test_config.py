@@ -31,6 +31,11 @@ def test_the_defaults_are_fine() -> None:
         ({"peers": ("192.0.2.1:99999",)}, "99999"),
         ({"advertise": ("host",)}, "host"),
         ({"nickname": "a\nb"}, "printable"),
+        ({"multicast": "route"}, "neither snoop nor flood"),
+        ({"multicast_unknown": "snoop"}, "neither drop nor flood"),
+        ({"multicast_query_interval": 1.0}, r"interval 1 is not within 2\.\.31744 seconds"),
+        ({"multicast_query_interval": 40000.0}, "interval 40000"),
+        ({"multicast_query_interval": float("nan")}, "interval nan"),
     ],
 )
 def test_what_is_wrong_is_said(change: dict[str, object], reason: str) -> None:

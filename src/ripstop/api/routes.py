@@ -35,6 +35,10 @@ CALLS = (
     Call("hide", "POST", "/v1/hide", None, types.Exposed, "take the host's overlay addresses away"),
     Call("connect", "POST", "/v1/connect", types.TargetsRequest, list[types.Target], "add targets"),
     Call("forget", "POST", "/v1/forget", types.TargetsRequest, list[types.Target], "dial these no more"),
+    Call("multicast", "GET", "/v1/multicast", None, types.MulticastStatus, "who wants which groups, who sends to them"),
+    Call("trace", "POST", "/v1/multicast/trace", types.TraceRequest, types.MulticastTrace, "one source's tree"),
+    Call("join", "POST", "/v1/multicast/join", types.GroupRequest, list[types.MulticastMember], "join for a port"),
+    Call("leave", "POST", "/v1/multicast/leave", types.GroupRequest, list[types.MulticastMember], "end such a join"),
     Call("down", "POST", "/v1/down", None, None, "say goodbye, take everything down, exit"),
 )
 BY_NAME = {call.name: call for call in CALLS}

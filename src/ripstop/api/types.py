@@ -152,6 +152,96 @@ class IpamStatus(msgspec.Struct):
     contested: tuple[str, ...]  # ranges
 
 
+class MulticastMember(msgspec.Struct):
+    """Somebody who wants packets to a group: a port of this host, or another host for all that it has."""
+
+    group: str  # "0.0.0.0" or "::" where why is "router": every group of that family
+    host: str  # nickname
+    peer: str
+    container: str  # "" for another host; "host" for this host's own interface on the overlay
+    ifname: str  # inside; "" for another host
+    mode: str  # "include": from these sources only | "exclude": from all but these
+    sources: tuple[str, ...]
+    why: str  # "report" | "static" | "router"; "peer" for another host
+    reporters: tuple[str, ...] = ()  # addresses of the hosts behind the port that said so
+
+
+class MulticastStream(msgspec.Struct):
+    """What one source sends to one group, as it came in here; all counts since it was first seen."""
+
+    group: str
+    source: str
+    host: str  # nickname of the host on which the source is
+    peer: str
+    container: str  # of the source, if it is on this host, else ""; "host" for this host itself
+    ifname: str
+    packets: int
+    bytes: int  # of whole frames
+    delivered: int  # copies to ports of this host
+    sent: int  # copies to other hosts
+    dropped: int  # packets that went to nobody
+    idle: float  # seconds since the last packet
+
+
+class MulticastRefusal(msgspec.Struct):
+    """What hosts behind one port said of groups and what had no effect, by reason."""
+
+    container: str
+    ifname: str
+    reason: str
+    count: int
+
+
+class MulticastStatus(msgspec.Struct):
+    """GET /v1/multicast."""
+
+    snooping: bool  # False: every group goes to everyone
+    unknown: str  # "drop" | "flood": what happens to groups that nobody joined anywhere
+    members: tuple[MulticastMember, ...]
+    streams: tuple[MulticastStream, ...]
+    refusals: tuple[MulticastRefusal, ...]
+    groups: int  # entries known in the mesh: a group counts once for each host that wants it
+
+
+class TraceRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/multicast/trace: which way the packets of one source to one group go."""
+
+    group: str
+    source: str
+    host: str = ""  # nickname or name of the host on which the source is; "" = found out
+
+
+class TraceHop(msgspec.Struct):
+    """One host of a tree."""
+
+    host: str  # nickname
+    peer: str
+    parent: str  # nickname of the host that sends it the packets; "" for the root
+    depth: int  # 0 for the root
+    member: bool  # it has somebody to deliver to
+    ports: tuple[str, ...]  # "CONTAINER IFNAME" of each member, of this host only
+
+
+class MulticastTrace(msgspec.Struct):
+    """The tree as it is, pruned to the hosts that packets of this source to this group pass."""
+
+    group: str
+    source: str
+    root: str  # nickname of the host on which the source is
+    hops: tuple[TraceHop, ...]  # depth first, the root first
+
+
+class GroupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/multicast/join and leave: a static membership, for what cannot speak IGMP or MLD."""
+
+    group: str
+    sources: tuple[str, ...] = ()  # from these only; empty = from all; a leave ends the membership whatever they are
+    exclude: bool = False  # from all but these
+    netns: str = ""
+    container: str = ""  # instead of netns; "host" = this host's own interface on the overlay
+    ifname: str = "eth0"  # ripstop0 for the host
+
+
 class Drop(msgspec.Struct):
     """Why packets were dropped in the datapath, and how many."""
 

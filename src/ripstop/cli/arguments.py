@@ -1,11 +1,13 @@
 """The types of arguments: each takes the text that was typed and says in one line what is wrong with it."""
 
 from argparse import ArgumentTypeError
+from ipaddress import ip_address
 from pathlib import Path
 
 VIEWS = ("peers", "connections", "routes", "ipam", "targets")
 MAX_WAIT = 86400.0  # seconds for `status --wait`; a day
 MAX_ALLOCATION_WAIT = 3600.0  # seconds; the daemon's own limit
+MAX_SAMPLING = 3600.0  # seconds between two looks of `multicast top`
 
 
 def directory(text: str) -> Path:
@@ -46,6 +48,51 @@ def seconds(text: str) -> float:
 def allocation_seconds(text: str) -> float:
     """Return how long to wait for an address."""
     return _number(text, 0.001, MAX_ALLOCATION_WAIT)
+
+
+def sampling_seconds(text: str) -> float:
+    """Return how long to count packets before their rate is shown."""
+    return _number(text, 0.1, MAX_SAMPLING)
+
+
+def times(text: str) -> int:
+    """Return how often to do something; 0 stands for ever."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number of times")
+    return int(text)
+
+
+def address(text: str) -> str:
+    """Return an IPv4 or IPv6 address in its canonical form."""
+    try:
+        if "%" in text:  # of a zone: it means something on one host only
+            raise ValueError
+        return str(ip_address(text))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no address") from None
+
+
+def group(text: str) -> str:
+    """Return the address of a multicast group that hosts join, in its canonical form."""
+    from ripstop.core.multicast.messages import is_snooped  # here, as it loads much that help does not need
+    from ripstop.core.names import MulticastIp
+
+    known = ip_address(address(text))
+    if not known.is_multicast:
+        raise ArgumentTypeError(f"{text!r} is no multicast group; groups are in 224.0.0.0/4 and ff00::/8")
+    if not is_snooped(MulticastIp(known.packed)):
+        raise ArgumentTypeError(f"{text!r} is a control group of the link: it goes to every port anyway")
+    return str(known)
+
+
+def source(text: str) -> str:
+    """Return the address of a sender in its canonical form."""
+    known = ip_address(address(text))
+    if known.is_multicast:
+        raise ArgumentTypeError(f"{text!r} is a multicast group; a source is the address of one sender")
+    if known.is_unspecified:
+        raise ArgumentTypeError(f"{text!r} is nobody's address")
+    return str(known)
 
 
 def _number(text: str, least: float, most: float) -> float:

@@ -1,16 +1,13 @@
 """What may be typed: commands, flags and their help.  Imports nothing heavy, so that `--help` is quick."""
 
-import argparse
 import os
-from argparse import SUPPRESS, ArgumentParser
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
-from ripstop.cli import arguments
+from ripstop.cli import arguments, multicast_grammar
+from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
-RUN_DIR = "/run/ripstop"
-STATE_DIR = "/var/lib/ripstop"
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
 _EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable. "
@@ -20,7 +17,7 @@ _EPILOG = (
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """The whole command line: the parser, and the parser of each command by its name."""
+    """The whole command line: the parser, and the parser of each command and subcommand by its name."""
 
     parser: ArgumentParser
     commands: Mapping[str, ArgumentParser]
@@ -28,11 +25,11 @@ class Grammar:
 
 def build(*, with_lab: bool = False) -> Grammar:
     """Return the grammar; the flags of `lab` are its own package's, loaded only when wanted."""
-    parser: ArgumentParser = _Parser(
-        "ripstop", description="One Ethernet switch over many hosts.", epilog=_EPILOG, formatter_class=_Formatter
+    parser: ArgumentParser = Parser(
+        "ripstop", description="One Ethernet switch over many hosts.", epilog=_EPILOG, formatter_class=Formatter
     )
     parser.add_argument("--version", action="store_true", help="print the version of this program and exit")
-    _add_common(parser)
+    add_common(parser)
     parser.set_defaults(
         run_dir=arguments.directory(os.environ.get("RIPSTOP_RUN_DIR") or RUN_DIR),
         state_dir=arguments.directory(os.environ.get("RIPSTOP_STATE_DIR") or STATE_DIR),
@@ -43,8 +40,8 @@ def build(*, with_lab: bool = False) -> Grammar:
 
     def add(name: str, summary: str, more: str = "") -> ArgumentParser:
         description = f"{summary[0].upper()}{summary[1:]}.{more and ' '}{more}"
-        made[name] = commands.add_parser(name, help=summary, description=description, formatter_class=_Formatter)
-        _add_common(made[name])
+        made[name] = commands.add_parser(name, help=summary, description=description, formatter_class=Formatter)
+        add_common(made[name])
         return made[name]
 
     _add_instance(add("daemon", "run the daemon in the foreground", "It ends on SIGTERM and SIGINT."))
@@ -74,6 +71,9 @@ def build(*, with_lab: bool = False) -> Grammar:
         )
     )
     add("hide", "take this host's addresses on the overlay away", "Prints them, one a line.")
+    multicast = add("multicast", "show who gets which multicast group, and join groups for others")
+    for name, subcommand in multicast_grammar.fill(multicast):
+        made[f"multicast {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
     add("version", "print the versions of this program and of the daemon")
     if with_lab:
@@ -83,26 +83,6 @@ def build(*, with_lab: bool = False) -> Grammar:
     else:
         commands.add_parser("lab", help="build pretend hosts on this machine, to try things out", add_help=False)
     return Grammar(parser, made)
-
-
-def _add_common(parser: ArgumentParser) -> None:
-    """Add the flags that may stand before and after the command; the last one wins."""
-    add = parser.add_argument
-    add(
-        "--run-dir",
-        type=arguments.directory,
-        default=SUPPRESS,  # a command's own default would hide what stands before the command
-        metavar="DIR",
-        help=f"where the daemon's socket is (default: {RUN_DIR})",
-    )
-    add(
-        "--state-dir",
-        type=arguments.directory,
-        default=SUPPRESS,
-        metavar="DIR",
-        help=f"where the daemon keeps its state (default: {STATE_DIR})",
-    )
-    add("--json", action="store_true", default=SUPPRESS, help="print JSON")
 
 
 def _add_instance(parser: ArgumentParser) -> None:
@@ -146,6 +126,25 @@ def _add_instance(parser: ArgumentParser) -> None:
         choices=("debug", "info", "warning", "error"),
         help="least severe messages to log (default: info)",
     )
+    add(
+        "--multicast",
+        default="snoop",
+        choices=("snoop", "flood"),
+        help="groups go where they were joined, or to everyone (default: snoop)",
+    )
+    add(
+        "--multicast-unknown",
+        default="drop",
+        choices=("drop", "flood"),
+        help="what happens to groups that nobody joined anywhere (default: drop)",
+    )
+    add(
+        "--multicast-query-interval",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how often containers are asked which groups they want (default: 10)",
+    )
 
 
 def _add_status(parser: ArgumentParser) -> None:
@@ -175,23 +174,8 @@ def _add_targets(parser: ArgumentParser) -> None:
     )
 
 
-def _add_container(parser: ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
-    """Add the ways to say which container; exactly one must be taken."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--netns",
-        type=arguments.netns,
-        metavar="PATH",
-        help="network namespace of the container; a bare NAME means /run/netns/NAME",
-    )
-    which.add_argument(
-        "--pid", dest="netns", type=arguments.netns_of_pid, metavar="N", help="a process in the container"
-    )
-    return which
-
-
 def _add_attach(parser: ArgumentParser) -> None:
-    _add_container(parser)
+    add_container(parser)
     add = parser.add_argument
     _add_addresses(parser)
     add("--ifname", default="eth0", metavar="NAME", help="name of the interface in the container (default: eth0)")
@@ -202,9 +186,7 @@ def _add_attach(parser: ArgumentParser) -> None:
 
 
 def _add_detach(parser: ArgumentParser) -> None:
-    _add_container(parser).add_argument(
-        "--id", default="", metavar="ID", help="the container, as `ripstop ps` shows it"
-    )
+    add_container(parser).add_argument("--id", default="", metavar="ID", help="the container, as `ripstop ps` shows it")
     parser.add_argument("--ifname", default="", metavar="NAME", help="this interface only (default: all of ours)")
 
 
@@ -233,17 +215,3 @@ def _add_allocation_wait(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long an allocation may take before it fails with its reason (default: 10)",
     )
-
-
-class _Parser(ArgumentParser):
-    """Complains in one line, as all of our errors do."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"ripstop: {message}; see `{self.prog} --help`\n")
-
-
-class _Formatter(argparse.HelpFormatter):
-    """Help that is the same on every terminal, so that the documentation can hold it."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28, width=100)

@@ -68,6 +68,9 @@ def make_config(args: argparse.Namespace) -> Config:
         peers=tuple(args.peers),
         init=args.init,
         log_level=args.log_level,
+        multicast=args.multicast,
+        multicast_unknown=args.multicast_unknown,
+        multicast_query_interval=args.multicast_query_interval,
     )
 
 
@@ -81,6 +84,9 @@ def arguments(config: Config) -> list[str]:
         f"--port={config.port}",
         f"--init={config.init}",
         f"--log-level={config.log_level}",
+        f"--multicast={config.multicast}",
+        f"--multicast-unknown={config.multicast_unknown}",
+        f"--multicast-query-interval={config.multicast_query_interval}",
         *(f"--advertise={address}" for address in config.advertise),
     ]
     if config.name is not None:

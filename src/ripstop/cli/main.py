@@ -81,6 +81,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import host
 
             return {"expose": host.expose, "hide": host.hide}[args.command](args)
+        case "multicast":
+            from ripstop.cli import multicast
+
+            return multicast.run(args)
         case "report" | "version":
             from ripstop.cli import report
 

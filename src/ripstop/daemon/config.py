@@ -13,6 +13,8 @@ from ripstop.core.overlay.mtu import MIN_MTU
 DEFAULT_PORT = 6783  # TCP; VXLAN takes the next, as users of the field's tools expect
 DEFAULT_RANGE = "10.32.0.0/12"
 MAX_MTU = 65485  # bytes; what a 65535-byte underlay would leave
+MIN_QUERY_INTERVAL = 2.0  # seconds; hosts take up to one for their answer
+MAX_QUERY_INTERVAL = 31744.0  # seconds; the most that a query can say.  Source: RFC 3376, section 4.1.7
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
@@ -33,6 +35,9 @@ class Config:
     peers: tuple[str, ...] = ()  # initial targets, ADDRESS[:PORT]
     init: str = "consensus"  # how the first ring comes about
     log_level: str = "info"
+    multicast: str = "snoop"  # groups go where they were joined; "flood": to everyone, as without snooping
+    multicast_unknown: str = "drop"  # or "flood": what happens to groups that nobody in the mesh has joined
+    multicast_query_interval: float = 10.0  # seconds between two questions to the hosts behind a port
 
     @property
     def vxlan_port(self) -> int:
@@ -81,6 +86,18 @@ class Config:
             )
         if len(self.nickname) > 253 or not self.nickname.isprintable():
             raise StartError(f"nickname {self.nickname!r}: at most 253 printable characters")
+        self._check_multicast()
+
+    def _check_multicast(self) -> None:
+        if self.multicast not in ("snoop", "flood"):
+            raise StartError(f"multicast {self.multicast!r} is neither snoop nor flood")
+        if self.multicast_unknown not in ("drop", "flood"):
+            raise StartError(f"multicast-unknown {self.multicast_unknown!r} is neither drop nor flood")
+        if not MIN_QUERY_INTERVAL <= self.multicast_query_interval <= MAX_QUERY_INTERVAL:
+            raise StartError(
+                f"multicast-query-interval {self.multicast_query_interval:g} is not within "
+                f"{MIN_QUERY_INTERVAL:g}..{MAX_QUERY_INTERVAL:g} seconds"
+            )
 
 
 def parse_target(text: str, default_port: int) -> Endpoint:
