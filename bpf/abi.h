@@ -13,6 +13,7 @@
 #define MAX_GROUPS   131072 /* (any, group) and (source, group) alike */
 #define MAX_BRANCHES 262144
 #define MAX_STREAMS  16384
+#define MAX_TAILS    256 /* one for each value of a byte */
 #define UPCALL_BYTES (1 << 18)
 #define SNOOP_BYTES  (1 << 20)
 #define UPCALL_FRAME 256 /* bytes of a frame that an upcall carries */
@@ -127,6 +128,12 @@ struct stream {
 	__u64 sent;	 /* copies to peers */
 	__u64 dropped;	 /* packets that nobody got */
 	__u64 seen;	 /* ns, the coarse clock */
+};
+
+/* What a CPU has counted of a stream and not yet added to it. */
+struct tail {
+	struct stream_key key;
+	struct stream counted;
 };
 
 struct counter {

@@ -87,6 +87,14 @@ struct {
 	__type(value, struct stream);
 } streams SEC(".maps");
 
+/* Programs write, the daemon reads, and adds to the above.  Key: as that of `audiences` in lib/members.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_TAILS);
+	__type(key, __u32);
+	__type(value, struct tail);
+} tails SEC(".maps");
+
 /* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics.  Key: enum drop_reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

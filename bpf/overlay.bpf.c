@@ -88,7 +88,7 @@ static __always_inline void find_audience(const struct config *cfg, const struct
 {
 	struct flow_key key = { .source = frame->source, .target = frame->target, .device = port };
 
-	if (is_audience(audience, stream, &key, now))
+	if (is_audience(audience, stream, &key, now) && audience->mark == (tree ? tree->mark : 0))
 		return;
 	learn(now, frame->source, port, 0);
 	address_audience(audience, stream, port, 0);

@@ -75,8 +75,7 @@ static __always_inline struct tally *new_tally(void)
 struct walk {
 	struct __sk_buff *skb;
 	struct tally *tally;
-	const __u64 *members; /* only these slots, as bits; NULL: all flood ports */
-	__u32 first;	      /* slots before it were visited already */
+	const __u64 *members; /* only these slots, as bits; NULL: all flood ports behind the first few */
 	__u32 slots;
 	__u32 except;
 };
@@ -97,26 +96,38 @@ static long visit_slot(void *map, const __u32 *key, const struct device *device,
 
 	if (slot >= walk->slots || slot >= MAX_DEVICES)
 		return 1;
-	if (slot < walk->first)
-		return 0;
-	if (walk->members ? device->flags & DEVICE_PORT && walk->members[slot / 64] >> (slot % 64) & 1 :
-			    device->flags & DEVICE_FLOOD)
+	if (walk->members) {
+		if (device->flags & DEVICE_PORT && walk->members[slot / 64] >> (slot % 64) & 1)
+			visit(walk, device->ifindex);
+	} else if (slot >= FEW_DEVICES && device->flags & DEVICE_FLOOD) {
 		visit(walk, device->ifindex);
+	}
 	return 0;
 }
 
-/* Copy the packet to all ports that the walk is for, but the last. */
+/* Copy the packet to all flood ports but the last. */
 static __always_inline void copy_to_ports(struct walk *walk)
 {
+	__u32 slots = walk->slots;
+
 #pragma clang loop unroll(full)
 	for (__u32 slot = 0; slot < FEW_DEVICES; slot++) {
 		__u32 key = slot;
 		const struct device *device = bpf_map_lookup_elem(&devices, &key);
 
-		if (!device || visit_slot(NULL, &key, device, walk))
+		if (!device || slot >= slots)
 			return;
+		if (device->flags & DEVICE_FLOOD)
+			visit(walk, device->ifindex);
 	}
-	walk->first = FEW_DEVICES;
+	if (slots > FEW_DEVICES)
+		bpf_for_each_map_elem(&devices, visit_slot, walk, 0);
+}
+
+/* Copy the packet to the ports whose slots are set in `members`, but to the last. */
+static __always_inline void copy_to_slots(struct walk *walk, const __u64 *members)
+{
+	walk->members = members;
 	bpf_for_each_map_elem(&devices, visit_slot, walk, 0);
 }
 

@@ -7,7 +7,6 @@
 #include "group.h"
 #include "local.h"
 
-#define AUDIENCES    256	 /* one for each value of a byte */
 #define ALL_PORTS    0xffffffffU /* instead of a number of receivers */
 #define ALL_CHILDREN (~0ULL)
 
@@ -16,6 +15,8 @@ typedef __u64 __attribute__((may_alias)) word;
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
 	struct stream_key stream;
+	__u32 slot; /* of this in `audiences`, and of what is counted in `tails` */
+	__u32 mark; /* the tree's */
 	struct flow_key key;
 	struct moment moment;
 	struct branch_key look_up; /* here and not on the stack, which is full */
@@ -29,7 +30,7 @@ struct audience {
 /* Programs write and read.  Per CPU, so that none meets what another is writing. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, AUDIENCES);
+	__uint(max_entries, MAX_TAILS);
 	__type(key, __u32);
 	__type(value, struct audience);
 } audiences SEC(".maps");
@@ -40,8 +41,11 @@ static __always_inline struct audience *audience_slot(const struct group_key *st
 	const word *group = (const word *)stream->group, *source = (const word *)stream->source;
 	__u32 hash = (__u32)(group[1] >> 32) * 0x9e3779b1u + (__u32)(source[1] >> 32) * 0x85ebca77u;
 	__u32 slot = hash >> 24;
+	struct audience *audience = bpf_map_lookup_elem(&audiences, &slot);
 
-	return bpf_map_lookup_elem(&audiences, &slot);
+	if (audience)
+		audience->slot = slot;
+	return audience;
 }
 
 static __always_inline bool is_audience(const struct audience *audience, const struct group_key *stream,
@@ -53,14 +57,41 @@ static __always_inline bool is_audience(const struct audience *audience, const s
 	       known[2] == wanted[2] && known[3] == wanted[3] && is_same_kind(&audience->key, key);
 }
 
+/* Add what was counted in a slot to the stream's own numbers.  Once a tick is enough: a lookup per packet is dear. */
+static __always_inline void settle(struct tail *tail)
+{
+	struct stream *stream;
+
+	if (!tail->counted.packets)
+		return;
+	stream = bpf_map_lookup_elem(&streams, &tail->key);
+	if (stream) {
+		stream->packets += tail->counted.packets;
+		stream->bytes += tail->counted.bytes;
+		stream->delivered += tail->counted.delivered;
+		stream->sent += tail->counted.sent;
+		stream->dropped += tail->counted.dropped;
+		stream->seen = tail->counted.seen;
+	} else {
+		bpf_map_update_elem(&streams, &tail->key, &tail->counted, BPF_ANY);
+	}
+	tail->counted = (struct stream){};
+}
+
 /* Begin a stream's audience anew. */
 static __always_inline void address_audience(struct audience *audience, const struct group_key *stream, __u32 port,
 					     __u32 peer)
 {
+	struct tail *tail = bpf_map_lookup_elem(&tails, &audience->slot);
+
 	audience->stream.stream = *stream;
 	audience->stream.ifindex = port;
 	audience->stream.peer = peer;
 	audience->routers = !*(const word *)stream->group && !((const word *)stream->group)[1];
+	if (tail) {
+		settle(tail);
+		tail->key = audience->stream;
+	}
 }
 
 /* An entry of (any source, group), or in its place of (source, group); NULL if nobody has said anything of the group. */
@@ -96,6 +127,7 @@ static __always_inline void choose(const struct config *cfg, const struct tree *
 	audience->moment.tick = 0; /* not to be believed until remembered */
 	audience->children = 0;
 	audience->count = 0;
+	audience->mark = tree ? tree->mark : 0;
 	audience->look_up.peer = peer;
 	__builtin_memcpy(audience->look_up.stream.group, audience->stream.stream.group, 16);
 	__builtin_memset(audience->look_up.stream.source, 0, 16);
@@ -132,50 +164,36 @@ static __always_inline void remember_audience(struct audience *audience, const s
 	audience->moment = *moment;
 }
 
-static __noinline void add_stream(const struct stream_key *key)
-{
-	struct stream none = {};
-
-	bpf_map_update_elem(&streams, key, &none, BPF_NOEXIST);
-}
-
 static __always_inline void count_stream(const struct audience *audience, const struct moment *now, __u32 size,
 					 const struct tally *tally)
 {
-	struct stream *stream;
+	struct tail *tail = bpf_map_lookup_elem(&tails, &audience->slot);
 
-	if (audience->routers)
+	if (!tail || audience->routers)
 		return;
-	stream = bpf_map_lookup_elem(&streams, &audience->stream);
-	if (!stream) {
-		add_stream(&audience->stream);
-		stream = bpf_map_lookup_elem(&streams, &audience->stream);
-		if (!stream)
-			return;
-	}
-	stream->packets += 1;
-	stream->bytes += size;
-	stream->delivered += tally->delivered;
-	stream->sent += tally->sent;
-	stream->dropped += !(tally->delivered | tally->sent);
-	stream->seen = now->tick;
+	tail->counted.packets += 1;
+	tail->counted.bytes += size;
+	tail->counted.delivered += tally->delivered;
+	tail->counted.sent += tally->sent;
+	tail->counted.dropped += !(tally->delivered | tally->sent);
+	tail->counted.seen = now->tick;
 }
 
-/* Copy the packet to those of an audience (NULL: everybody) who are our own ports. */
+/* Copy the packet to those of an audience (NULL: everybody) who are our own ports, but to the last. */
 static __always_inline void copy_to_audience(struct walk *walk, const struct audience *audience)
 {
-	if (audience && audience->count <= FEW_RECEIVERS) {
+	if (!audience || audience->count == ALL_PORTS) {
+		copy_to_ports(walk);
+	} else if (audience->count > FEW_RECEIVERS) {
+		copy_to_slots(walk, audience->slots);
+	} else {
 #pragma clang loop unroll(full)
 		for (__u32 i = 0; i < FEW_RECEIVERS; i++) {
 			if (i >= audience->count)
 				return;
 			visit(walk, audience->ports[i]);
 		}
-		return;
 	}
-	if (audience && audience->count != ALL_PORTS)
-		walk->members = audience->slots;
-	copy_to_ports(walk);
 }
 
 #endif

@@ -143,19 +143,20 @@ STREAM = Layout(
     "stream",
     (("packets", "Q"), ("bytes", "Q"), ("delivered", "Q"), ("sent", "Q"), ("dropped", "Q"), ("seen", "Q")),
 )
+TAIL = Layout("tail", (("key", f"{STREAM_KEY.packer.size}s"), ("counted", f"{STREAM.packer.size}s")))
 COUNTER = Layout("counter", (("packets", "Q"), ("bytes", "Q")))
 UPCALL = Layout(
     "upcall", (("remote", "4s"), ("local", "4s"), ("length", "I"), ("unused", "I"), ("frame", f"{UPCALL_FRAME}s"))
 )
 SNOOP = Layout("snoop", (("ifindex", "I"), ("length", "I"), ("frame", "0s")))
 LAYOUTS = (
-    CONFIG, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, COUNTER, UPCALL,
-    SNOOP,
+    CONFIG, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, TAIL, COUNTER,
+    UPCALL, SNOOP,
 )  # fmt: skip
 
 PINNED = (
-    "config", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams", "drops", "counters",
-    "upcalls", "snoops",
+    "config", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams", "tails", "drops",
+    "counters", "upcalls", "snoops",
 )  # fmt: skip
 
 

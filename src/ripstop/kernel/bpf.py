@@ -142,8 +142,17 @@ class Map:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Walk a hash map in the kernel's order; what changes meanwhile may or may not be seen."""
+        return self._walk(self._value_size)
+
+    def items_cpus(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Walk a per-CPU hash map likewise, with each CPU's value."""
+        step = (self._value_size + 7) // 8 * 8
+        for key, values in self._walk(step * self._cpus):
+            yield key, [values[at : at + self._value_size] for at in range(0, len(values), step)]
+
+    def _walk(self, value_size: int) -> Iterator[tuple[bytes, bytes]]:
         keys = ctypes.create_string_buffer(_BATCH * self._key_size)
-        values = ctypes.create_string_buffer(_BATCH * self._value_size)
+        values = ctypes.create_string_buffer(_BATCH * value_size)
         position = ctypes.create_string_buffer(max(self._key_size, 4))
         start: ctypes.Array[ctypes.c_char] | None = None
         last = False
@@ -156,11 +165,8 @@ class Map:
             start = position
             key_bytes, value_bytes = keys.raw, values.raw
             for index in range(count.value):
-                key_at, value_at = index * self._key_size, index * self._value_size
-                yield (
-                    key_bytes[key_at : key_at + self._key_size],
-                    value_bytes[value_at : value_at + self._value_size],
-                )
+                key_at, value_at = index * self._key_size, index * value_size
+                yield key_bytes[key_at : key_at + self._key_size], value_bytes[value_at : value_at + value_size]
 
 
 class LoadedObject:

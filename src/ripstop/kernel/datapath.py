@@ -18,8 +18,9 @@ from ripstop.core.errors import KernelError, StartError
 from ripstop.core.names import ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.kernel import abi, bpf, bpf_tc
-from ripstop.kernel.abi import CounterClass, DeviceFlags, DropReason
+from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
+from ripstop.kernel.groups import Groups
 from ripstop.kernel.ring import RingReader
 
 OBJECT = Path(__file__).parent / "objects" / "overlay.bpf.o"
@@ -87,6 +88,7 @@ class Datapath:
         self._config = _Config(*abi.CONFIG.packer.unpack(self._maps["config"].lookup(_ZERO) or b""))
         self._devices = self._read_devices()
         self._tables = {name: dict(self._maps[name].items()) for name in ("vteps", "routes", "trees")}
+        self.groups = Groups(self._maps, self._devices, self._tables["trees"], self._void_decisions)
 
     @classmethod
     def open(cls, pins: Path, vxlan_port: int, max_age: float = MAX_AGE, fast: bool = True) -> "Datapath":
@@ -153,6 +155,7 @@ class Datapath:
 
     def detach(self, ifindex: int) -> None:
         """Stop looking at a device, whatever it was to us."""
+        self.groups.forget_port(ifindex)
         for slot, (found, flags) in sorted(self._devices.items()):
             if found == ifindex:
                 self._maps["devices"].update(slot.to_bytes(4, "little"), abi.DEVICE.packer.pack(0, 0))
@@ -163,6 +166,21 @@ class Datapath:
                     self._write_config(replace(self._config, host_port=0))
                 self._write_config(self._config)
         bpf_tc.detach_ingress(ifindex)
+
+    def use_snooping(self, on: bool, flood_unknown: bool = False) -> None:
+        """Forward groups by membership, as `groups` has it; without it they flood.
+
+        Args:
+            on: from the next frame on.
+            flood_unknown: a group without an entry for our ports floods; else it goes to multicast routers alone.
+        """
+        flags = ConfigFlags(0)
+        if on:
+            flags |= ConfigFlags.SNOOPING
+        if flood_unknown:
+            flags |= ConfigFlags.FLOOD_UNKNOWN
+        if flags != self._config.flags:
+            self._write_config(replace(self._config, flags=flags))
 
     def ports(self) -> tuple[int, ...]:
         """Return the ifindexes of all ports, the host's own too."""
@@ -187,15 +205,20 @@ class Datapath:
                 case UseOwn(own):
                     self._write_config(replace(self._config, own=own))
                 case Put(table, key, value):
+                    if table == "trees":
+                        self.groups.doubt(key)
                     self._maps[table].update(key, value)
                     self._tables[table][key] = value
                 case Remove(table, key):
+                    if table == "trees":
+                        self.groups.doubt(key)
                     self._maps[table].delete(key)
                     self._tables[table].pop(key)
                 case _:
                     assert_never(step)
+        self.groups.retree()
         if todo:
-            self._write_config(self._config)
+            self._void_decisions()
         if gone:
             self._forget(lambda _ifindex, peer, _seen: peer in gone)
 
@@ -240,6 +263,7 @@ class Datapath:
 
     def close(self) -> None:
         """Give our descriptors back; the switch goes on without us."""
+        self.groups.close()
         self._ring.close()
         self._loaded.close()
 
@@ -297,6 +321,9 @@ class Datapath:
         self._maps["config"].update(_ZERO, changed.pack())
         self._config = changed
 
+    def _void_decisions(self) -> None:
+        self._write_config(self._config)
+
     def _read_devices(self) -> dict[int, tuple[int, DeviceFlags]]:
         devices = {}
         for slot in range(self._config.devices):
@@ -325,7 +352,7 @@ class Datapath:
         for key in doomed:
             self._maps["fdb"].delete(key)
         if doomed:
-            self._write_config(self._config)
+            self._void_decisions()
         return len(doomed)
 
 

@@ -1,8 +1,10 @@
 """Forwarding tables as map elements, and the steps from what the maps hold to what they must hold.  Pure."""
 
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from itertools import islice
 from typing import Final
 
 from ripstop.core.names import ShortId, UnderlayIp
@@ -83,6 +85,17 @@ def departed(actual: Image, desired: Image) -> frozenset[int]:
     return frozenset(peer for peer, addresses in before.items() if addresses.isdisjoint(after.get(peer, frozenset())))
 
 
+def children_of(tree: bytes) -> tuple[ShortId, ...]:
+    """Return the children in a tree as its map has it, in their order."""
+    _, count, _, hops = abi.TREE.packer.unpack(tree)
+    return tuple(ShortId(hop[2]) for hop in islice(abi.HOP.packer.iter_unpack(hops), count))
+
+
+def mark_of(children: Iterable[ShortId]) -> int:
+    """Return a number that tells one order of children from another: bits of a branch mean their places in it."""
+    return zlib.crc32(b"".join(_number(child) for child in children))
+
+
 def parse_address(data: bytes) -> UnderlayIp:
     """Return the dotted form of an address as maps and upcalls have it."""
     return UnderlayIp(str(IPv4Address(data)))
@@ -121,4 +134,5 @@ def _hop(hop: Hop, flags: abi.HopFlags) -> bytes:
 
 def _tree(tree: Tree, flags: abi.HopFlags) -> bytes:
     children = tree.children[: abi.MAX_CHILDREN]
-    return abi.TREE.packer.pack(tree.parent, len(children), 0, b"".join(_hop(child, flags) for child in children))
+    mark = mark_of(child.peer for child in children)
+    return abi.TREE.packer.pack(tree.parent, len(children), mark, b"".join(_hop(child, flags) for child in children))

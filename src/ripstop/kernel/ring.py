@@ -13,6 +13,7 @@ class RingReader:
     """The one consumer of a ring buffer; positions live in the kernel, so a new reader continues where one ended."""
 
     def __init__(self, ring: Map) -> None:
+        self._name = ring.name
         self._records: list[bytes] = []
         self._callback = _SAMPLE(self._take)  # kept: libbpf holds only the address
         self._ring: int | None = library().ring_buffer__new(ring.fd, ctypes.cast(self._callback, c_void_p), None, None)
@@ -31,7 +32,7 @@ class RingReader:
         """Return the records that came since, without waiting."""
         result = library().ring_buffer__consume(self._ring)
         if result < 0:
-            raise KernelError("read ring buffer", "upcalls", -result)
+            raise KernelError("read ring buffer", self._name, -result)
         records, self._records = self._records, []
         return records
 
