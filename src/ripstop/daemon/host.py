@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ripstop.core.address import Range
 from ripstop.core.errors import KernelError, NotFoundError, RequestError, RipstopError, StartError
-from ripstop.core.multicast.tables import Branching, Delivery, Row
+from ripstop.core.multicast.tables import Delivery, Row
 from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
@@ -170,6 +170,11 @@ class Host:
         """Have the datapath forward by these tables."""
         self.datapath.apply(tables)
 
+    def port_names(self) -> dict[PortId, str]:
+        """Return the name of each port's interface on this host, the host's own included, which is always there."""
+        named = {PortId(ifindex): name for name, ifindex in self._ports.items()}
+        return {**named, PortId(self._host_port): HOST_INTERFACE}
+
     def former_deliveries(self) -> tuple[Delivery, ...]:
         """Return what our ports get of groups since a former life of the daemon."""
         found = self.datapath.groups.receivers()
@@ -179,15 +184,15 @@ class Host:
         """Have the datapath forward groups by these rows; with `complete`, by no others."""
         groups = self.datapath.groups
         for row in rows:
-            match row:
-                case Delivery(selector, None):
-                    groups.remove_receivers(selector)
-                case Delivery(selector, ports, by_source):
-                    groups.put_receivers(selector, ports, by_source)
-                case Branching(peer, selector, None):
-                    groups.remove_branches(peer, selector)
-                case Branching(peer, selector, children, by_source):
-                    groups.put_branches(peer, selector, children, by_source)
+            if isinstance(row, Delivery):
+                if row.ports is None:
+                    groups.remove_receivers(row.selector)
+                else:
+                    groups.put_receivers(row.selector, row.ports, row.by_source)
+            elif row.children is None:
+                groups.remove_branches(row.peer, row.selector)
+            else:
+                groups.put_branches(row.peer, row.selector, row.children, row.by_source)
         if complete:
             wanted = {row.key for row in rows}
             for selector in groups.receivers():

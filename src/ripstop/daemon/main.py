@@ -29,6 +29,7 @@ from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
+from ripstop.daemon.membership import Membership
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
@@ -141,10 +142,13 @@ class _Daemon:
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt(tuple(node.allocator.holders()))
             driver.post(FormerRows(former))
+            membership = Membership(config, store, driver, self._kernel, host, containers)
+            await membership.rejoin()
             await control.serve()
             controller = Controller(
-                config, node, driver, containers, reconciler, shell, control, host, self._recent, self._go_down
-            )
+                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership,
+                self._go_down,
+            )  # fmt: skip
             runner = await server.serve(server.application(controller.handlers()), config.socket)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
