@@ -22,6 +22,8 @@ from ripstop.core.mesh.messages import (
     Versions,
     Want,
 )
+from ripstop.core.multicast.messages import Want as GroupWant
+from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import PeerName, ShortId, UnderlayIp
 from ripstop.wire.control import FRAME_LIMIT, MAGIC, Decoder, decode_body, encode, preamble
 
@@ -64,6 +66,12 @@ entries = st.one_of(
         lambda version, name: Entry("ring-start/r1", version, RingStart(0, 5, (name,))),
         versions,
         names,
+    ),
+    st.builds(
+        lambda version, name, wants: Entry(f"mcast/{name}/7", version, Wants(wants)),
+        versions,
+        names,
+        st.lists(st.builds(GroupWant, st.just(b"\xef\1\1\1"), st.just(True)), max_size=3).map(tuple),
     ),
 )
 keys = names.map(lambda name: f"peer/{name}")

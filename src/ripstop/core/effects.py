@@ -12,6 +12,8 @@ from ripstop.core.events import Endpoint
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.mesh.messages import Entry, Message, Probe
 from ripstop.core.mesh.routes import Place
+from ripstop.core.multicast.port import SendQuery
+from ripstop.core.multicast.tables import Row
 from ripstop.core.names import NO_PEER, ConnectionId, PeerName, RequestId, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 
@@ -56,6 +58,14 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Distribute:
+    """The kernel's tables of groups must now have these rows; with `complete`, and no others."""
+
+    rows: tuple[Row, ...]
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UseMtu:
     """Container interfaces must now have this MTU."""
 
@@ -85,7 +95,7 @@ class Notice:
     text: str
 
 
-Effect = Dial | Send | Close | SendProbe | Publish | UseMtu | Save | Answer | Notice
+Effect = Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | UseMtu | Save | Answer | Notice
 
 
 @dataclass(frozen=True, slots=True)

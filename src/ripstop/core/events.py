@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from ripstop.core.address import Range
 from ripstop.core.mesh.messages import Message, Probe
-from ripstop.core.names import ConnectionId, ContainerId, RequestId, UnderlayIp
+from ripstop.core.multicast import messages as multicast
+from ripstop.core.multicast.filters import Filter
+from ripstop.core.multicast.tables import Delivery
+from ripstop.core.names import ConnectionId, ContainerId, MulticastIp, PortId, RequestId, SourceIp, UnderlayIp
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,51 @@ class CancelRequested:
     request: RequestId
 
 
+@dataclass(frozen=True, slots=True)
+class PortsChanged:
+    """These are the ports of our switch now, the host's own among them while it has addresses on the overlay."""
+
+    ports: tuple[PortId, ...]  # sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Snooped:
+    """A host or a router behind a port spoke of groups; None: with bytes that mean nothing."""
+
+    port: PortId
+    sender: SourceIp
+    message: multicast.Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRows:
+    """What the kernel does with groups since a former life; sent once, after the ports of that life."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequested:
+    """`ripstop multicast join`: a port wants packets of a group though nobody behind it says so."""
+
+    request: RequestId
+    port: PortId
+    group: MulticastIp
+    wanted: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveGroupRequested:
+    """`ripstop multicast leave`: end what `JoinRequested` began."""
+
+    request: RequestId
+    port: PortId
+    group: MulticastIp
+
+
 Event = (
     Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
     | ConnectRequested | ForgetRequested | LeaveRequested
     | AllocateRequested | ClaimRequested | ReleaseRequested | CancelRequested
+    | PortsChanged | Snooped | FormerRows | JoinRequested | LeaveGroupRequested
 )  # fmt: skip

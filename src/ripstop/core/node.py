@@ -1,23 +1,28 @@
 """One peer: owns the feature cores and routes between them; decides nothing itself."""
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from ripstop.core.address import Range
-from ripstop.core.effects import Announce, Effect, Heard, Internal, Learned, ReachabilityChanged, Tell
+from ripstop.core.effects import Announce, Effect, Heard, Internal, Learned, ReachabilityChanged, Tell, TreesChanged
 from ripstop.core.events import (
     AllocateRequested,
     CancelRequested,
     ClaimRequested,
     Event,
+    FormerRows,
+    JoinRequested,
+    LeaveGroupRequested,
+    PortsChanged,
     ReleaseRequested,
+    Snooped,
 )
 from ripstop.core.ipam.allocator import Allocator
 from ripstop.core.ipam.paxos import Init
 from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.mesh import Mesh, Settings
+from ripstop.core.multicast.multicast import Multicast, MulticastSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class NodeConfig:
     settings: Settings
     universe: Range
     init: Init
+    multicast: MulticastSettings = field(default_factory=MulticastSettings)
 
 
 class Node:
@@ -37,11 +43,12 @@ class Node:
         self.mesh = Mesh(config.identity, config.settings, saved, now, rng)
         self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng)
         self.allocator.use_names(self.mesh.nickname)
+        self.multicast = Multicast(config.identity.name, config.multicast)
 
     @property
     def deadline(self) -> float:
         """When `tick` next has something to do, in the clock's seconds."""
-        return min(self.mesh.deadline, self.allocator.deadline, math.inf)
+        return min(self.mesh.deadline, self.allocator.deadline, self.multicast.deadline)
 
     def receive(self, event: Event, now: float) -> list[Effect]:
         """Take one event."""
@@ -54,6 +61,16 @@ class Node:
                 found = self.allocator.release(container, now)
             case CancelRequested(request):
                 found = self.allocator.cancel(request, now)
+            case PortsChanged(ports):
+                found = self.multicast.use_ports(ports, now)
+            case Snooped(port, sender, message):
+                found = self.multicast.hear(port, sender, message, now)
+            case FormerRows(deliveries):
+                found = self.multicast.restore(deliveries, now)
+            case JoinRequested(request, port, group, wanted):
+                found = self.multicast.join(request, port, group, wanted)
+            case LeaveGroupRequested(request, port, group):
+                found = self.multicast.leave(request, port, group)
             case _:
                 found = self.mesh.receive(event, now)
         return list(self._route(found, now))
@@ -65,6 +82,8 @@ class Node:
             effects += self._route(self.mesh.tick(now), now)
         if now >= self.allocator.deadline:
             effects += self._route(self.allocator.tick(now), now)
+        if now >= self.multicast.deadline:
+            effects += self._route(self.multicast.tick(now), now)
         return effects
 
     def _route(self, found: Iterable[Effect | Internal], now: float) -> Iterable[Effect]:
@@ -75,9 +94,12 @@ class Node:
                     yield from self._route(self.mesh.receive(item, now), now)
                 case Learned(entries):
                     yield from self._route(self.allocator.learn(entries, now), now)
+                    yield from self._route(self.multicast.learn(entries), now)
                 case Heard(peer, body):
                     yield from self._route(self.allocator.hear(peer, body, now), now)
                 case ReachabilityChanged(peers):
                     yield from self._route(self.allocator.set_reachable(peers, now), now)
+                case TreesChanged(ids, places):
+                    yield from self._route(self.multicast.use_mesh(ids, places), now)
                 case _:
                     yield item

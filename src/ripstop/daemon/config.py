@@ -8,6 +8,8 @@ from pathlib import Path
 from ripstop.core.address import Range
 from ripstop.core.errors import RequestError, StartError
 from ripstop.core.events import Endpoint
+from ripstop.core.multicast.multicast import MulticastSettings
+from ripstop.core.multicast.timers import Timers
 from ripstop.core.overlay.mtu import MIN_MTU
 
 DEFAULT_PORT = 6783  # TCP; VXLAN takes the next, as users of the field's tools expect
@@ -58,6 +60,15 @@ class Config:
     def subnet(self) -> Range:
         """Where addresses are allocated unless asked otherwise."""
         return Range.parse(self.default_subnet) if self.default_subnet else self.universe
+
+    @property
+    def multicast_settings(self) -> MulticastSettings:
+        """How groups are dealt with."""
+        return MulticastSettings(
+            snoops=self.multicast == "snoop",
+            floods_unknown=self.multicast_unknown == "flood",
+            timers=Timers(query_interval=self.multicast_query_interval),
+        )
 
     @property
     def targets(self) -> tuple[Endpoint, ...]:

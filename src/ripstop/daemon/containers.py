@@ -14,7 +14,7 @@ import msgspec
 from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest
 from ripstop.core.address import Range, format_address, parse_interface
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
-from ripstop.core.events import AllocateRequested, ClaimRequested, ReleaseRequested
+from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, ReleaseRequested
 from ripstop.core.names import ContainerId
 from ripstop.daemon import ports
 from ripstop.daemon.config import Config
@@ -80,6 +80,7 @@ class Containers:
         for container, addresses in living.items():
             for address in addresses:
                 await self._reclaim(container, address)
+        await self._tell_ports()
 
     async def _reclaim(self, container: ContainerId, address: str) -> None:
         number, _ = parse_interface(address)
@@ -124,6 +125,7 @@ class Containers:
                     raise RequestError(str(error)) from None
                 raise
             self._ports[name] = port
+            await self._tell_ports()
         log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
         return port
 
@@ -145,6 +147,11 @@ class Containers:
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])
         self._driver.post(ReleaseRequested(port.holder))
+        await self._tell_ports()
+
+    async def _tell_ports(self) -> None:
+        """Have the node know which ports there are."""
+        self._driver.post(PortsChanged(await self._kernel.run(self._host.group_ports)))
 
     async def detach(self, request: DetachRequest) -> tuple[PortRecord, ...]:
         """Take interfaces out of a container.
@@ -208,6 +215,7 @@ class Containers:
                 await self._hide(addresses)
                 raise RequestError(str(error)) from None
             self.exposed = record
+            await self._tell_ports()
         return record
 
     async def hide(self) -> tuple[str, ...]:
@@ -223,6 +231,7 @@ class Containers:
         with contextlib.suppress(StoreError):
             self._store.put([(_EXPOSE_KEY, None)])
         self._driver.post(ReleaseRequested(EXPOSED))
+        await self._tell_ports()
 
     async def forget_all(self) -> None:
         """Drop the records of everything attached; the devices themselves go with the host."""

@@ -18,6 +18,7 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
+from ripstop.daemon.membership import Membership
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.shell import Shell
@@ -31,11 +32,12 @@ class Controller:
 
     def __init__(
         self, config: Config, node: Node, driver: Driver, containers: Containers, reconciler: Reconciler,
-        shell: Shell, control: ControlTransport, host: Host, recent: Recent, go_down: Callable[[], None],
+        shell: Shell, control: ControlTransport, host: Host, recent: Recent,
+        membership: Membership, go_down: Callable[[], None],
     ) -> None:  # fmt: skip
         self._config, self._node, self._driver, self._containers = config, node, driver, containers
         self._reconciler, self._shell, self._control, self._host = reconciler, shell, control, host
-        self._recent, self._go_down = recent, go_down
+        self._recent, self._membership, self._go_down = recent, membership, go_down
         self._started = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -45,6 +47,7 @@ class Controller:
             "routes": self.routes, "targets": self.targets, "ipam": self.ipam, "ports": self.ports,
             "report": self.report, "attach": self.attach, "detach": self.detach, "expose": self.expose,
             "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
+            "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
         }  # fmt: skip
 
     async def version(self, _request: None) -> types.Version:
@@ -166,6 +169,22 @@ class Controller:
     async def hide(self, _request: None) -> types.Exposed:
         """Answer `hide`."""
         return types.Exposed(HOST_INTERFACE, await self._containers.hide())
+
+    async def multicast(self, _request: None) -> types.MulticastStatus:
+        """Answer `multicast`."""
+        return await self._membership.status()
+
+    async def trace(self, request: types.TraceRequest) -> types.MulticastTrace:
+        """Answer `trace`."""
+        return await self._membership.trace(request)
+
+    async def join(self, request: types.GroupRequest) -> list[types.MulticastMember]:
+        """Answer `join`."""
+        return await self._membership.join(request)
+
+    async def leave(self, request: types.GroupRequest) -> list[types.MulticastMember]:
+        """Answer `leave`."""
+        return await self._membership.leave(request)
 
     async def connect(self, request: types.TargetsRequest) -> list[types.Target]:
         """Answer `connect`."""

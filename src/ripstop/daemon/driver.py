@@ -28,6 +28,11 @@ class Driver:
         self._waiting: dict[RequestId, asyncio.Future[int]] = {}
         self._last_request = 0
 
+    @property
+    def now(self) -> float:
+        """The time as the node sees it."""
+        return asyncio.get_running_loop().time()
+
     def post(self, event: Event) -> None:
         """Put an event into the inbox; for callers in the event loop."""
         self._inbox.put_nowait(event)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ripstop.core.address import Range
 from ripstop.core.errors import KernelError, NotFoundError, RequestError, RipstopError, StartError
-from ripstop.core.names import PeerName, UnderlayIp
+from ripstop.core.multicast.tables import Delivery, Row
+from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord
@@ -34,7 +35,16 @@ class Host:
 
     pins: Path
 
-    def __init__(self, name: PeerName, vxlan_port: int, advertise: tuple[str, ...], universe: Range) -> None:
+    def __init__(
+        self,
+        name: PeerName,
+        vxlan_port: int,
+        advertise: tuple[str, ...],
+        universe: Range,
+        *,
+        snoops: bool,
+        floods_unknown: bool,
+    ) -> None:
         """Look at the machine; change nothing yet.
 
         Raises:
@@ -42,11 +52,14 @@ class Host:
         """
         _check_kernel()
         self._name, self._vxlan_port, self._advertise = name, vxlan_port, frozenset(advertise)
+        self.mac = bytes([2]) + bytes.fromhex(name)[:5]  # of the host's own interface
+        self._snoops, self._floods_unknown = snoops, floods_unknown
         self._links = Links()
         self._datapath: Datapath | None = None
         self._is_open = True
         self._underlay: dict[int, UnderlayLink] = {}
         self._ports: dict[str, int] = {}
+        self._is_exposed = False
         overlap = self._links.overlapping_route(universe)
         if overlap is not None:
             self.close()
@@ -62,9 +75,9 @@ class Host:
         self.pins = bpffs.pin_directory()
         try:
             self._datapath = Datapath.open(self.pins, self._vxlan_port)
+            self.datapath.use_snooping(self._snoops, self._floods_unknown)
             self.datapath.attach_companion(self._links.ensure_companion(self._vxlan_port))
-            mac = f"02:{':'.join(re.findall('..', self._name)[:5])}"
-            self._host_port = self._links.ensure_host_port(mac, self._start_mtu())
+            self._host_port = self._links.ensure_host_port(self.mac.hex(":"), self._start_mtu())
             if self._host_port not in self.datapath.ports():  # an adopted one goes on as it is
                 self.datapath.add_port(self._host_port, host=True, flood=False)
         except RipstopError as error:
@@ -148,9 +161,46 @@ class Host:
             self.datapath.remove_port(ifindex)
         self._links.delete(host_ifname)
 
+    def group_ports(self) -> tuple[PortId, ...]:
+        """Return the ports behind which somebody may want groups: the host's own while it has addresses."""
+        own = (self._host_port,) if self._is_exposed else ()
+        return tuple(sorted(map(PortId, (*self._ports.values(), *own))))
+
     def apply(self, tables: ForwardingTables) -> None:
         """Have the datapath forward by these tables."""
         self.datapath.apply(tables)
+
+    def port_names(self) -> dict[PortId, str]:
+        """Return the name of each port's interface on this host, the host's own included, which is always there."""
+        named = {PortId(ifindex): name for name, ifindex in self._ports.items()}
+        return {**named, PortId(self._host_port): HOST_INTERFACE}
+
+    def former_deliveries(self) -> tuple[Delivery, ...]:
+        """Return what our ports get of groups since a former life of the daemon."""
+        found = self.datapath.groups.receivers()
+        return tuple(Delivery(selector, had.ports, had.by_source) for selector, had in found.items())
+
+    def distribute(self, rows: tuple[Row, ...], complete: bool) -> None:
+        """Have the datapath forward groups by these rows; with `complete`, by no others."""
+        groups = self.datapath.groups
+        for row in rows:
+            if isinstance(row, Delivery):
+                if row.ports is None:
+                    groups.remove_receivers(row.selector)
+                else:
+                    groups.put_receivers(row.selector, row.ports, row.by_source)
+            elif row.children is None:
+                groups.remove_branches(row.peer, row.selector)
+            else:
+                groups.put_branches(row.peer, row.selector, row.children, row.by_source)
+        if complete:
+            wanted = {row.key for row in rows}
+            for selector in groups.receivers():
+                if (NO_PEER, selector) not in wanted:
+                    groups.remove_receivers(selector)
+            for peer, selector in groups.branches():
+                if (peer, selector) not in wanted:
+                    groups.remove_branches(peer, selector)
 
     def set_mtu(self, mtu: int, ports: tuple[PortRecord, ...]) -> None:
         """Set the MTU of all our interfaces, inside and outside."""
@@ -166,6 +216,7 @@ class Host:
 
     def expose(self, addresses: tuple[str, ...], universe: Range, masquerade: bool) -> None:
         """Give the host these overlay addresses."""
+        self._is_exposed = bool(addresses)
         for address in addresses:
             self._links.add_host_address(address)
         self.datapath.add_port(self._host_port, host=True, flood=bool(addresses))
@@ -175,6 +226,7 @@ class Host:
 
     def hide(self, addresses: tuple[str, ...]) -> None:
         """Take these overlay addresses from the host, and the masquerading with them."""
+        self._is_exposed = False
         self.datapath.add_port(self._host_port, host=True, flood=False)  # without an address it wants no copies
         for address in addresses:
             self._links.remove_host_address(address)

@@ -15,7 +15,7 @@ from random import SystemRandom
 
 from ripstop.api import server
 from ripstop.core.errors import RipstopError, StartError
-from ripstop.core.events import LeaveRequested
+from ripstop.core.events import FormerRows, LeaveRequested
 from ripstop.core.ipam.allocator import parse_init
 from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.mesh import Settings
@@ -29,11 +29,12 @@ from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
+from ripstop.daemon.membership import Membership
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
 from ripstop.kernel.link import HOST_INTERFACE
-from ripstop.kernel.watch import FrameSocket
+from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store
 from ripstop.transport.control import ControlTransport
 
@@ -99,10 +100,20 @@ class _Daemon:
                 mtu=config.mtu,
             )
             init = parse_init(config.init, len(config.targets))
-            node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init)
+            multicast = config.multicast_settings
+            node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init, multicast)
             clock = asyncio.get_running_loop().time
             node = Node(node_config, store.load(""), clock(), SystemRandom())
-            host = await self._kernel.run(lambda: Host(name, config.vxlan_port, advertise, config.universe))
+            host = await self._kernel.run(
+                lambda: Host(
+                    name,
+                    config.vxlan_port,
+                    advertise,
+                    config.universe,
+                    snoops=multicast.snoops,
+                    floods_unknown=multicast.floods_unknown,
+                )
+            )
             try:
                 await self._serve(store, host, node)
             finally:
@@ -118,18 +129,26 @@ class _Daemon:
             await _listen(control)
             await self._kernel.run(host.build)
             frames = FrameSocket(HOST_INTERFACE)
-            reconciler = Reconciler(self._kernel, host.apply, lambda mtu: host.set_mtu(mtu, containers.ports))
-            shell = Shell(store, control, frames, reconciler, source_address)
+            ports = PortSocket()
+            reconciler = Reconciler(
+                self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
+            )
+            shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac)
             driver = Driver(node, shell)
             containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
             running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
+            former = await self._kernel.run(host.former_deliveries)
             await containers.adopt(tuple(node.allocator.holders()))
+            driver.post(FormerRows(former))
+            membership = Membership(config, store, driver, self._kernel, host, containers)
+            await membership.rejoin()
             await control.serve()
             controller = Controller(
-                config, node, driver, containers, reconciler, shell, control, host, self._recent, self._go_down
-            )
+                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership,
+                self._go_down,
+            )  # fmt: skip
             runner = await server.serve(server.application(controller.handlers()), config.socket)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
@@ -148,6 +167,7 @@ class _Daemon:
             if self._take_down:
                 await self._kernel.run(host.destroy)
             frames.close()
+            ports.close()
 
     def _go_down(self) -> None:
         self._take_down = True

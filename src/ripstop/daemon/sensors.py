@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 
 from ripstop.core.errors import ProtocolError
-from ripstop.core.events import Probed, UnderlayChanged
-from ripstop.core.names import UnderlayIp
+from ripstop.core.events import Probed, Snooped, UnderlayChanged
+from ripstop.core.names import SourceIp, UnderlayIp
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.kernel.watch import Watch
-from ripstop.wire import probe
+from ripstop.wire import probe, snoop
+
+log = logging.getLogger("ripstop.multicast")
 
 SWEEP_INTERVAL = 30.0  # seconds between sweeps of the forwarding database
 _RESCAN_DELAY = 0.02  # seconds: one command changes several things
@@ -44,12 +47,14 @@ class Sensors:
         await self._rescan()
         loop.add_reader(self._watch.fileno(), self._notice)
         loop.add_reader(self._host.datapath.upcall_fd(), self._read_upcalls)
+        loop.add_reader(self._host.datapath.groups.snoop_fd(), self._read_snoops)
 
     def stop(self) -> None:
         """Watch no more."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._watch.fileno())
         loop.remove_reader(self._host.datapath.upcall_fd())
+        loop.remove_reader(self._host.datapath.groups.snoop_fd())
         self._watch.close()
 
     async def run(self) -> None:
@@ -88,3 +93,14 @@ class Sensors:
                 self.bad_probes += 1
                 continue
             self._driver.post(Probed(upcall.remote, upcall.local, content))
+
+    def _read_snoops(self) -> None:
+        for snooped in self._host.datapath.groups.read_snoops():
+            try:
+                sender, message = snoop.decode(snooped.frame)
+            except ProtocolError as error:
+                log.debug("port %d: %s", snooped.port, error)
+                self._driver.post(Snooped(snooped.port, SourceIp(b""), None))
+                continue
+            if message is not None:
+                self._driver.post(Snooped(snooped.port, sender, message))

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
-from ripstop.core.effects import Close, Dial, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.multicast.port import SendQuery
 from ripstop.core.names import UnderlayIp
 from ripstop.daemon.reconciler import Reconciler
-from ripstop.kernel.watch import FrameSocket
+from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store, StoreError
 from ripstop.transport.control import ControlTransport
-from ripstop.wire import probe
+from ripstop.wire import probe, snoop
 
 log = logging.getLogger("ripstop.mesh")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -26,14 +27,19 @@ class Shell:
         frames: FrameSocket,
         reconciler: Reconciler,
         source: Callable[[UnderlayIp], UnderlayIp | None],
+        ports: PortSocket,
+        mac: bytes,
     ) -> None:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
+        self._ports, self._mac = ports, mac
         self._unsaved: dict[str, bytes | None] = {}
-        self.unsent_probes = 0
+        self.unsent_probes = self.unsent_queries = 0
         self.disk_problem = ""  # shown in status while it lasts
 
-    def perform(self, effect: Dial | Send | Close | SendProbe | Publish | UseMtu | Notice) -> None:
+    def perform(
+        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | UseMtu | Notice
+    ) -> None:
         """Do one thing; never fails, what goes wrong comes back as an event or shows in status."""
         match effect:
             case Dial() | Send() | Close():
@@ -45,6 +51,11 @@ class Shell:
                     self.unsent_probes += 1
             case Publish(tables):
                 self._reconciler.publish(tables)
+            case Distribute(rows, complete):
+                self._reconciler.distribute(rows, complete=complete)
+            case SendQuery(port, family, query):
+                if self._ports.send(port, snoop.encode(family, query, self._mac)):
+                    self.unsent_queries += 1  # asked again before long; a port that is gone needs none
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):

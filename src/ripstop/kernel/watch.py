@@ -4,11 +4,14 @@ A notification carries nothing, so one that the kernel had to drop (ENOBUFS) cos
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
+import struct
 
 from ripstop.core.errors import KernelError
+from ripstop.core.names import PortId
 
 _RTMGRP_LINK = 0x1  # include/uapi/linux/rtnetlink.h
 _RTMGRP_IPV4_IFADDR = 0x10
@@ -17,6 +20,8 @@ _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
 # Frames to neighbors that do not answer ARP wait in the kernel for seconds and count against the socket that sent them:
 # with the default of 208 KiB, a dozen unreachable peers keep us from probing those that can be reached.
 _SEND_BUFFER = 32 * 1024 * 1024  # bytes
+_SOCKADDR_LL = struct.Struct("=H2siHBB8s")  # packet(7); Python's own addresses have names of interfaces, not numbers
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
@@ -69,6 +74,24 @@ class FrameSocket:
         except OSError as error:
             return error.strerror or str(error)
         return ""
+
+    def close(self) -> None:
+        """Send no more."""
+        self._socket.close()
+
+
+class PortSocket:
+    """Sends whole Ethernet frames out of any port of the switch, to what is behind it."""
+
+    def __init__(self) -> None:
+        """Open the socket in the namespace of the calling thread."""
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)  # 0: receive nothing
+
+    def send(self, port: PortId, frame: bytes) -> str:
+        """Send one frame; return "" or why it did not go."""
+        address = _SOCKADDR_LL.pack(socket.AF_PACKET, frame[12:14], port, 0, 0, 0, b"")
+        done = _libc.sendto(self._socket.fileno(), frame, len(frame), 0, address, len(address))
+        return "" if done == len(frame) else os.strerror(ctypes.get_errno())
 
     def close(self) -> None:
         """Send no more."""

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Protocol
 
-from ripstop.core.effects import Close, Dial, Effect, Internal, Publish, Save, Send, SendProbe, UseMtu
+from ripstop.core.effects import Close, Dial, Distribute, Effect, Internal, Publish, Save, Send, SendProbe, UseMtu
 from ripstop.core.events import (
     Accepted,
     Closed,
@@ -268,6 +268,8 @@ class World:
                 case Publish(tables):
                     host.kernel.tables = tables
                     host.published += 1
+                case Distribute(rows, complete):
+                    host.kernel.distribute(rows, complete=complete)
                 case UseMtu(mtu):
                     host.container_mtu = mtu
                 case Save(items):

@@ -29,8 +29,11 @@ from ripstop.core.mesh.messages import (
     Versions,
     Want,
 )
+from ripstop.core.multicast.messages import Want as GroupWant
+from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import PeerName, ShortId, UnderlayIp
 
+GROUP = b"\xef\1\1\1"
 NAME = PeerName("0123456789abcdef")
 BAD_NAME = PeerName("Not a name")
 RECORD = PeerRecord(NAME, 1, "h1", (UnderlayIp("192.0.2.1"),), 6783, ShortId(7))
@@ -57,6 +60,8 @@ GOOD: list[Message] = [
     Gossip((Entry(f"reach/{NAME}", 1, Reach(NAME, b"\1" * 8192, b"", 1450)),)),
     Gossip((Entry("ring/abc/10", 1, TOKEN), Entry(f"paxos/{NAME}", 1, Ballot((1, NAME), (0, PeerName("")), ())))),
     Gossip((Entry("ring-start/abc", 1, RingStart(0, 2**32, (NAME,))),)),
+    Gossip((Entry(f"mcast/{NAME}/255", 1, Wants((GroupWant(GROUP, exclude=False, sources=(b"\n\0\0\1",)),))),)),
+    Gossip((Entry(f"mcast/{NAME}/0", 1, Wants((GroupWant(bytes(16), exclude=True),))),)),
     Digest((2**64 - 1,) * BUCKETS),
     Versions((0, BUCKETS - 1), ((f"peer/{NAME}", 1),)),
     Want((f"peer/{NAME}",)),
@@ -127,6 +132,14 @@ BAD_ENTRIES: list[tuple[str, int, Value]] = [
     ("ring-start/x", 1, RingStart(5, 5, ())),
     ("ring-start/x", 1, RingStart(0, 5, (NAME,) * 5000)),
     ("other/x", 1, RingStart(0, 5, ())),
+    ("mcast/x/0", 1, Wants(())),
+    (f"mcast/{NAME}", 1, Wants(())),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(GROUP, exclude=False),))),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(b"\n\0\0\1", exclude=True),))),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(b"\xef", exclude=True),))),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(GROUP, exclude=True, sources=(bytes(16),)),))),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(GROUP, exclude=True, sources=(bytes(4),) * 20000),))),
+    (f"mcast/{NAME}/0", 1, Wants((GroupWant(GROUP, exclude=True),) * 20000)),
 ]
 
 

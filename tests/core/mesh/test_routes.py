@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripstop.core.mesh.bitmap import lowest, mask_of, members
-from ripstop.core.mesh.routes import MAX_CHILDREN, places, route, routes
+from ripstop.core.mesh.routes import MAX_CHILDREN, places, route, routes, tree
 from ripstop.core.mesh.topology import Topology
 from ripstop.core.names import NO_PEER, ShortId
 from tests.core.mesh.graphs import distance, topologies
@@ -127,3 +127,15 @@ def test_alone_one_is_the_root_of_ones_own_tree() -> None:
     alone = Topology.of({ShortId(4): 0})
     assert routes(alone, ShortId(4)) == {}
     assert places(alone, ShortId(4))[ShortId(4)].parent == NO_PEER
+
+
+@given(topologies())
+def test_a_tree_as_a_whole_is_what_each_peer_knows_of_it(topology: Topology) -> None:
+    for source in topology.links:
+        parents = tree(topology, source)
+        stands = {own: places(topology, own).get(source) for own in topology.links}
+        assert parents == {own: place.parent for own, place in stands.items() if place and own != source}
+        seen = {source}
+        for child, parent in parents.items():
+            assert parent in seen
+            seen.add(child)

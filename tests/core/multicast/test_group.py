@@ -268,14 +268,24 @@ def test_a_host_without_an_address_may_be_several() -> None:
 
 def test_what_was_restored_may_be_anybodys_until_all_were_heard() -> None:
     behind = Behind()
-    behind.group.restore(exclude("1"), 0.0)
+    behind.group.restore(exclude("1"), V3, 0.0)
     assert behind.wanted == exclude("1")
     behind.say(IS_EX, "1")
     assert behind.say(TO_IN) == [query()]
     behind.wait(LAST)
     assert behind.wanted == NOTHING
-    behind.group.restore(include("1"), behind.now)
-    behind.wait(TIMERS.membership(V1) + 1)
+    behind.group.restore(include("1"), V3, behind.now)
+    behind.wait(GMI)
+    assert behind.wanted == NOTHING
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_older_hosts_of_a_former_life_are_believed_to_be_present(version: Version) -> None:
+    behind = Behind()
+    behind.group.restore(EVERYTHING, version, 0.0)
+    assert behind.group.version(0.0) is version
+    assert behind.say(TO_EX, "1") == []
+    behind.wait(TIMERS.membership(version))
     assert behind.wanted == NOTHING
 
 

@@ -119,9 +119,9 @@ def test_a_report_of_nothing_costs_as_much_as_one_of_something() -> None:
 
 def test_a_former_life_is_believed_until_hosts_had_time_to_speak() -> None:
     one = port()
-    assert one.restore(GROUP, EVERYTHING, 0.0) == [MembersChanged(GROUP)]
-    assert one.restore(ANY_GROUP[Family.IPV4], EVERYTHING, 0.0) == [MembersChanged(ANY_GROUP[Family.IPV4])]
-    assert one.restore(group(1), NOTHING, 0.0) == []
+    assert one.restore(GROUP, EVERYTHING, Version.V3, 0.0) == [MembersChanged(GROUP)]
+    assert one.restore(ANY_GROUP[Family.IPV4], EVERYTHING, Version.V3, 0.0) == [MembersChanged(ANY_GROUP[Family.IPV4])]
+    assert one.restore(group(1), NOTHING, Version.V3, 0.0) == []
     one.hear(HOST, report(Kind.IS_EX, GROUP), 1.0)
     pass_time(one, until=TIMERS.membership())
     assert GROUP in one.wanted

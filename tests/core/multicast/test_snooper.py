@@ -78,6 +78,7 @@ def test_a_port_that_goes_takes_everything_with_it_at_once() -> None:
     assert one.hear(P1, HOST, says(Kind.TO_EX, GROUP), 0.0) == []
     assert one.restore(P1, GROUP, EVERYTHING, 0.0) == []
     assert one.reporters(P1, GROUP, 0.0) == ()
+    assert one.version(P1, GROUP, 0.0) is Version.V3
     assert one.refusals() == {P2: {}}
     assert one.refused() == {Refusal.MALFORMED: 1}
 

@@ -24,7 +24,9 @@ from ripstop.core.mesh.messages import (
     Versions,
     Want,
 )
-from ripstop.core.names import MAX_SHORT_ID
+from ripstop.core.multicast.messages import Want as GroupWant
+from ripstop.core.multicast.messages import Wants, is_snooped
+from ripstop.core.names import MAX_SHORT_ID, MulticastIp
 
 MAX_INCARNATION = 2**30  # starts of one peer; one a second lasts 34 years
 MAX_VERSION = (MAX_INCARNATION << 32) | 0xFFFFFFFF
@@ -35,10 +37,13 @@ MAX_KEY = 128  # characters
 MAX_MEMBERS = 4096  # peers of a first ring
 MAX_MTU = 65535  # bytes
 MAX_HOPS = 64
+MAX_WANTS = 16384  # groups in one entry of one peer
+MAX_SOURCES = 16384  # of one group
 BUCKETS = 64  # of a digest
 _NAME = re.compile(r"[0-9a-f]{16}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+_WANTS_KEY = re.compile(r"mcast/[0-9a-f]{16}/[0-9]{1,3}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9-]*/[\x21-\x7e]+")
 
 
@@ -144,6 +149,10 @@ def _check_value(value: Value) -> None:
             _need(0 <= value.nonce < 2**64, "ring start", f"nonce {value.nonce}")
             _check_births(*value.births)
             _check_members(value.members)
+        case Wants():
+            _need(len(value.wants) <= MAX_WANTS, "wants", f"{len(value.wants)} groups")
+            for want in value.wants:
+                _check_want(want)
         case _:
             assert_never(value)
 
@@ -160,6 +169,8 @@ def _key_matches(key: str, value: Value) -> bool:
             return key.startswith("paxos/") and is_peer_name(key.removeprefix("paxos/"))
         case RingStart():
             return key.startswith("ring-start/")
+        case Wants():
+            return _WANTS_KEY.fullmatch(key) is not None
         case _:
             assert_never(value)
 
@@ -186,6 +197,14 @@ def _check_token(token: Token) -> None:
     _need(0 <= token.start < 2**32 and 0 <= token.end <= 2**32, "token", f"range {token.start}-{token.end}")
     _need(0 <= token.free <= 2**32, "token", f"{token.free} free")
     _check_births(token.birth)
+
+
+def _check_want(want: GroupWant) -> None:
+    _need(len(want.group) in (4, 16), "group", want.group.hex())
+    _need(is_snooped(MulticastIp(want.group)) or not any(want.group), "group", want.group.hex())  # zeros: every group
+    _need(want.exclude or bool(want.sources), want.group.hex(), "wants nothing")
+    _need(len(want.sources) <= MAX_SOURCES, want.group.hex(), f"{len(want.sources)} sources")
+    _need(all(len(source) == len(want.group) for source in want.sources), want.group.hex(), "a source that is none")
 
 
 def _check_births(*births: int) -> None:

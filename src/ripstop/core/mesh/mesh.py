@@ -173,6 +173,10 @@ class Mesh:
         """Return the way to each peer that can be reached, by name."""
         return status.routes(self._membership, self._paths, self._routing)
 
+    def tree(self, source: PeerName) -> Mapping[PeerName, PeerName]:
+        """Return the parent of each peer in one peer's flood tree, parents before their children."""
+        return self._routing.tree(source)
+
     def entries(self) -> tuple[Entry, ...]:
         """Return everything that is replicated here, for reports."""
         return tuple(self._ledger.replica)

@@ -4,6 +4,7 @@ Both depend on nothing but the topology, so peers with the same data agree on th
 nearer to its destination, so routes have no loops; each peer has one parent in a tree, so a flood comes once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ripstop.core.mesh.bitmap import lowest, mask_of, members
@@ -55,11 +56,30 @@ def places(topology: Topology, own: ShortId, limit: int = MAX_CHILDREN) -> dict[
     if own not in topology.links:
         return {}
     connected = topology.reachable(own) | 1 << own
-    return {source: _grow(topology, connected, source, own, limit) for source in members(connected)}
+    found: dict[ShortId, Place] = {}
+    for source in members(connected):
+        branches = _Branches(own)
+        _grow(topology, connected, source, limit, branches.take)
+        found[source] = branches.place()
+    return found
 
 
-def _grow(topology: Topology, connected: int, source: ShortId, own: ShortId, limit: int) -> Place:
-    """Grow one source's tree and return our place in it.
+def tree(topology: Topology, source: ShortId, limit: int = MAX_CHILDREN) -> dict[ShortId, ShortId]:
+    """Return the parent of each peer in one source's tree, parents before their children."""
+    parents: dict[ShortId, ShortId] = {}
+
+    def take(one: ShortId, taken: int) -> None:
+        parents.update((child, one) for child in members(taken))
+
+    if source in topology.links:
+        _grow(topology, topology.reachable(source) | 1 << source, source, limit, take)
+    return parents
+
+
+def _grow(
+    topology: Topology, connected: int, source: ShortId, limit: int, take: Callable[[ShortId, int], None]
+) -> None:
+    """Grow one source's tree and tell `take` of each peer and the children that it gets.
 
     Level by level, the peers of a level in the order of their ids each take all neighbors that nobody has yet, but
     at most `limit`: those with the fewest links first, as others may find another parent.  Who is left over in the
@@ -67,22 +87,20 @@ def _grow(topology: Topology, connected: int, source: ShortId, own: ShortId, lim
     """
     level = 1 << source
     missing = connected & ~level
-    branches = _Branches(own)
     while level and missing:
         below = 0
         for one in members(level):
             taken = _fewest_links(topology, topology.links[one] & missing, limit)
             missing &= ~taken
             below |= taken
-            branches.take(one, taken)
+            take(one, taken)
         if not below:
             tree = connected & ~missing
             below = topology.around(tree) & missing
             missing &= ~below
             for one in members(below):
-                branches.take(lowest(topology.links[one] & tree), 1 << one)
+                take(lowest(topology.links[one] & tree), 1 << one)
         level = below
-    return branches.place()
 
 
 class _Branches:

@@ -12,7 +12,7 @@ from ripstop.core.mesh.bitmap import mask_of, members, unpack
 from ripstop.core.mesh.membership import Membership, short_ids, vteps
 from ripstop.core.mesh.messages import PeerRecord, Reach
 from ripstop.core.mesh.path import Path
-from ripstop.core.mesh.routes import Route, places, route, routes
+from ripstop.core.mesh.routes import Route, places, route, routes, tree
 from ripstop.core.mesh.topology import Topology
 from ripstop.core.names import NO_PEER, PeerName, ShortId
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, tables
@@ -66,6 +66,11 @@ class Routing:
         own, there = self._ids.get(self._membership.name), self._ids.get(peer)
         way = route(self._control, own, there) if own and there else None
         return _names(self._ids).get(way.next_hop) if way else None
+
+    def tree(self, source: PeerName) -> dict[PeerName, PeerName]:
+        """Return the parent of each peer in one peer's flood tree, parents before their children."""
+        names, root = _names(self._ids), self._ids.get(source)
+        return {names[child]: names[one] for child, one in tree(self._data, root).items()} if root else {}
 
     def follow(self, here: Here, now: float, *, may_publish: bool) -> list[Effect | Internal]:
         """Compute everything anew and return what changed; without `may_publish`, nothing that touches the kernel."""

@@ -61,10 +61,20 @@ class Group:
         """Return the hosts that are known to want something."""
         return self._reporters.current(now)
 
-    def restore(self, wanted: Filter, now: float) -> None:
-        """Take what was wanted in a former life for wanted, until hosts had time to say it again."""
-        until = now + self._timers.membership(Version.V1)
+    def restore(self, wanted: Filter, version: Version, now: float) -> None:
+        """Take what was wanted in a former life for wanted, until hosts had time to say it again.
+
+        Args:
+            wanted: by anybody who is left.
+            version: the oldest that was present.
+            now: the time, in seconds.
+        """
+        until = now + self._timers.membership(version)
         self._reporters.lose_sight(until)
+        if version is Version.V1:
+            self._v1_until = until
+        elif version is Version.V2:
+            self._v2_until = until
         if wanted.mode is Mode.EXCLUDE:
             self._mode, self._until = Mode.EXCLUDE, until
             self._excluded = dict.fromkeys(wanted.sources)

@@ -85,7 +85,6 @@ Message = Query | Report | PimHello
 ANY_GROUP = {Family.IPV4: MulticastIp(bytes(4)), Family.IPV6: MulticastIp(bytes(16))}  # stands for every group
 
 _LINK_LOCAL_V4 = bytes([224, 0, 0])  # RFC 5771, section 4: never forwarded by routers
-_SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")  # RFC 4291, section 2.7.1
 
 
 def family_of(address: MulticastIp | SourceIp) -> Family:
@@ -96,29 +95,35 @@ def family_of(address: MulticastIp | SourceIp) -> Family:
 def is_snooped(group: MulticastIp) -> bool:
     """Return whether packets to a group go to its members only; others go to everyone, whoever joins.
 
-    Hosts need not join what routers never forward, and control protocols count on being heard.
+    Hosts need not join what routers never forward, and control protocols count on being heard; among them neighbor
+    discovery, which would otherwise make a group of every IPv6 address.
 
     Source: RFC 4541, sections 2.1.2 and 3; RFC 3810, section 6 (no reports for scopes 0 and 1, or for ff02::1).
     """
     if len(group) == 4:
         return group[0] >> 4 == 0xE and group[:3] != _LINK_LOCAL_V4
-    if group[0] != 0xFF:
-        return False
-    return group.startswith(_SOLICITED_NODE) if group[1] == 2 else group[1] & 0xF > 1
+    return group[0] == 0xFF and group[1] & 0xF > 2
 
 
-class Wants(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """The value of entry `mcast/<peer>/<group in hex>`: what its hosts want of a group, all together."""
+class Want(msgspec.Struct, frozen=True, array_like=True):
+    """What the hosts of one peer want of a group, all together."""
 
-    exclude: bool  # all but these sources; else these only, so (False, ()) is nothing
-    sources: tuple[bytes, ...] = ()  # sorted
+    group: bytes  # 4 or 16 bytes in network order
+    exclude: bool  # all but these sources; else these only
+    sources: tuple[bytes, ...] = ()  # sorted, of the group's family
 
     @classmethod
-    def of(cls, wanted: Filter) -> "Wants":
+    def of(cls, group: MulticastIp, wanted: Filter) -> "Want":
         """Return what says `wanted`."""
-        return cls(wanted.mode is Mode.EXCLUDE, wanted.sources)
+        return cls(group, wanted.mode is Mode.EXCLUDE, wanted.sources)
 
     @property
     def filter(self) -> Filter:
         """What is wanted."""
         return Filter(Mode.EXCLUDE if self.exclude else Mode.INCLUDE, tuple(map(SourceIp, self.sources)))
+
+
+class Wants(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The value of entry `mcast/<peer>/<bucket>`: what a peer wants of some groups; written by it alone."""
+
+    wants: tuple[Want, ...]  # sorted by group; what is not wanted at all is left out

@@ -101,14 +101,18 @@ class Port:
                 self._queriers[family_of(sender)].hear_hello(sender, message, now)
         return self._settle_routers(family_of(sender))
 
-    def restore(self, group: MulticastIp, wanted: Filter, now: float) -> list[MulticastEffect]:
+    def version(self, group: MulticastIp, now: float) -> Version:
+        """Return the version of the oldest hosts that may be in a group."""
+        return self._groups[group].version(now) if group in self._groups else Version.V3
+
+    def restore(self, group: MulticastIp, wanted: Filter, version: Version, now: float) -> list[MulticastEffect]:
         """Take what was wanted in a former life for wanted until hosts, or routers, had time to speak."""
         for family in Family:
             if group == ANY_GROUP[family]:
                 self._queriers[family].restore(now)
                 return self._settle_routers(family)
         restored = Group(group, self._timers, self._limits, self.refusals)
-        restored.restore(wanted, now)
+        restored.restore(wanted, version, now)
         self._groups[group] = restored
         return self._settle(group, restored)
 

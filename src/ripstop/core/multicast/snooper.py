@@ -6,7 +6,7 @@ from ripstop.core.errors import NotFoundError, RequestError
 from ripstop.core.multicast.agenda import Agenda
 from ripstop.core.multicast.filters import NOTHING, Filter, union
 from ripstop.core.multicast.limits import Limits, Refusal, Refusals
-from ripstop.core.multicast.messages import ANY_GROUP, Family, Message, is_snooped
+from ripstop.core.multicast.messages import ANY_GROUP, Family, Message, Version, is_snooped
 from ripstop.core.multicast.port import MembersChanged, MulticastEffect, Port, SendQuery
 from ripstop.core.multicast.reporters import Reporter
 from ripstop.core.multicast.timers import Timers
@@ -70,15 +70,22 @@ class Snooper:
         if port in self._ports:
             self._ports[port].refusals.count(reason)
 
-    def restore(self, port: PortId, group: MulticastIp, wanted: Filter, now: float) -> list[MulticastEffect]:
+    def restore(
+        self, port: PortId, group: MulticastIp, wanted: Filter, now: float, version: Version = Version.V3
+    ) -> list[MulticastEffect]:
         """Believe what the kernel has from a former life until hosts had time to confirm it.
 
-        `ANY_GROUP` restores a router port.
+        Args:
+            port: one that was added.
+            group: what it is about; `ANY_GROUP` restores a router port.
+            wanted: what the kernel forwards to the port.
+            now: the time, in seconds.
+            version: the oldest that was present, as `version` said it.
         """
         known = self._ports.get(port)
         if known is None or not (is_snooped(group) or group in _ANY):
             return []
-        return self._settle(port, known.restore(group, wanted, now))
+        return self._settle(port, known.restore(group, wanted, version, now))
 
     def join(self, port: PortId, group: MulticastIp, wanted: Filter) -> list[MulticastEffect]:
         """Want something for a device that cannot say it; in place of what was joined before.
@@ -140,6 +147,10 @@ class Snooper:
     def reporters(self, port: PortId, group: MulticastIp, now: float) -> tuple[Reporter, ...]:
         """Return the hosts behind a port that are known to want a group; there may be others of older versions."""
         return self._ports[port].reporters(group, now) if port in self._ports else ()
+
+    def version(self, port: PortId, group: MulticastIp, now: float) -> Version:
+        """Return the version of the oldest hosts behind a port that may be in a group."""
+        return self._ports[port].version(group, now) if port in self._ports else Version.V3
 
     def routers(self, port: PortId, family: Family) -> tuple[SourceIp, ...]:
         """Return the routers behind a port."""

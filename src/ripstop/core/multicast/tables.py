@@ -6,7 +6,7 @@ has no entry at all goes to those who want everything, multicast routers.
 
 from dataclasses import dataclass
 
-from ripstop.core.names import PortId, ShortId
+from ripstop.core.names import NO_PEER, PortId, ShortId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class Delivery:
     ports: tuple[PortId, ...] | None  # sorted; None = no entry
     by_source: bool = False  # there are entries for single sources
 
+    @property
+    def key(self) -> "Key":
+        """Which row it is."""
+        return NO_PEER, self.selector
+
 
 @dataclass(frozen=True, slots=True)
 class Branching:
@@ -35,5 +40,11 @@ class Branching:
     children: tuple[ShortId, ...] | None  # sorted; None = no entry
     by_source: bool = False
 
+    @property
+    def key(self) -> "Key":
+        """Which row it is."""
+        return self.peer, self.selector
+
 
 Row = Delivery | Branching
+Key = tuple[ShortId, Selector]  # of a row: the root of a tree, or NO_PEER for what our ports get

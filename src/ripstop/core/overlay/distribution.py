@@ -11,11 +11,12 @@ from typing import Protocol, TypeVar
 from ripstop.core.mesh.bitmap import mask_of, members
 from ripstop.core.mesh.routes import Place
 from ripstop.core.multicast.filters import Filter, Mode
-from ripstop.core.multicast.tables import Branching, Delivery, Row, Selector
+from ripstop.core.multicast.tables import Branching, Delivery, Key, Row, Selector
 from ripstop.core.names import MulticastIp, PeerName, PortId, ShortId, SourceIp
 from ripstop.core.overlay.pruning import next_hops
 
 Taker = TypeVar("Taker", PortId, ShortId)
+Places = Mapping[ShortId, Place]  # where we stand in each source's tree
 _ROUTERS = MulticastIp(b"")  # stands for what has no row of its own
 
 
@@ -55,7 +56,7 @@ class Distribution:
         self._marks_unknown = marks_unknown
         self._ids: Mapping[PeerName, ShortId] = {}
         self._places: dict[ShortId, Place] = {}  # where others hang on us, by source
-        self._told: dict[MulticastIp, dict[object, Row]] = {}
+        self._told: dict[MulticastIp, dict[Key, Row]] = {}
         self._touched: dict[MulticastIp, None] = {}
         self._all_touched = True
 
@@ -64,7 +65,7 @@ class Distribution:
         """Whether `follow` has something to look at."""
         return self._all_touched or bool(self._touched)
 
-    def use_mesh(self, ids: Mapping[PeerName, ShortId], places: Mapping[ShortId, Place]) -> None:
+    def use_mesh(self, ids: Mapping[PeerName, ShortId], places: Places) -> None:
         """These are the peers now, and our places in their trees and our own."""
         inner = {source: place for source, place in places.items() if place.below}
         if (ids, inner) != (self._ids, self._places):
@@ -88,7 +89,7 @@ class Distribution:
         changes: list[Row] = []
         for group in touched:
             rows = self._rows(group, wanted) if group else self._routers(wanted)
-            before, after = self._told.get(group, {}), {_key(row): row for row in rows}
+            before, after = self._told.get(group, {}), {row.key: row for row in rows}
             changes += [row for key, row in after.items() if before.get(key) != row]
             changes += [_without(row) for key, row in before.items() if key not in after]
             if after:
@@ -138,10 +139,6 @@ def shares(group: MulticastIp, wants: Mapping[Taker, Filter], always: Iterable[T
     for source in named:
         takers = every | {taker for taker, wanted in wants.items() if wanted.passes(SourceIp(source))}
         yield Share(Selector(group, source), tuple(sorted(takers)), by_source=False)
-
-
-def _key(row: Row) -> object:
-    return (row.peer, row.selector) if isinstance(row, Branching) else row.selector
 
 
 def _without(row: Row) -> Row:

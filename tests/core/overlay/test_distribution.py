@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from ripstop.core.mesh.routes import Place, places
 from ripstop.core.mesh.topology import Topology
-from ripstop.core.multicast.distribution import Distribution, shares
 from ripstop.core.multicast.filters import EVERYTHING, Filter, Mode
 from ripstop.core.multicast.tables import Branching, Delivery, Selector
 from ripstop.core.names import NO_PEER, MulticastIp, PeerName, PortId, ShortId, SourceIp
+from ripstop.core.overlay.distribution import Distribution, shares
 
 GROUP, OTHER = MulticastIp(bytes([239, 1, 1, 1])), MulticastIp(bytes([239, 1, 1, 2]))
 ONE, TWO, THREE = (SourceIp(bytes([10, 32, 0, last])) for last in (1, 2, 3))
