@@ -20,7 +20,8 @@ def bench() -> Iterator[Switch]:
 
 @pytest.fixture
 def switch(bench: Switch) -> Switch:
-    """The switch with `TABLES` and an empty FDB."""
+    """The switch with `TABLES`, an empty FDB, and no groups."""
     bench.datapath.apply(TABLES)
+    bench.forget_groups()
     bench.hush()
     return bench

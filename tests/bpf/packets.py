@@ -2,10 +2,10 @@
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 ARP, IPV4, IPV6, VLAN, FOREIGN = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88B5
-ICMP, TCP, UDP = 1, 6, 17
+ICMP, IGMP, TCP, UDP, ICMPV6, PIM = 1, 2, 6, 17, 58, 103
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 VXLAN_PORT = 6784
 
@@ -36,6 +36,26 @@ def ipv6(source: str, target: str, payload: bytes, *, next_header: int = UDP) ->
     """Return an IPv6 packet."""
     head = struct.pack("!IHBB", 6 << 28, len(payload), next_header, 64)
     return head + IPv6Address(source).packed + IPv6Address(target).packed + payload
+
+
+def extension(next_header: int, payload: bytes, *, size: int = 8) -> bytes:
+    """Return a payload behind an IPv6 extension header of so many bytes, which asks routers to look."""
+    return bytes([next_header, size // 8 - 1, 5, 2, 0, 0, 1, 0]) + bytes(size - 8) + payload
+
+
+def group_mac(group: str) -> str:
+    """Return the MAC address of a group: the same for 32 IPv4 groups (RFC 1112, section 6.4; RFC 2464, section 7)."""
+    packed = ip_address(group).packed
+    low = packed[-3:] if len(packed) == 4 else packed[-4:]
+    bits = bytes([0x01, 0x00, 0x5E, low[0] & 0x7F, *low[1:]]) if len(packed) == 4 else b"\x33\x33" + low
+    return bits.hex(":")
+
+
+def to_group(group: str, source: str, source_mac: str, payload: bytes) -> bytes:
+    """Return a frame with a UDP datagram to a group."""
+    if ":" in group:
+        return ethernet(group_mac(group), source_mac, ipv6(source, group, udp(7, 7, payload)), IPV6)
+    return ethernet(group_mac(group), source_mac, ipv4(source, group, udp(7, 7, payload)))
 
 
 def udp(source: int, target: int, payload: bytes = b"") -> bytes:

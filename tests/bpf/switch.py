@@ -11,13 +11,14 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass
 from uuid import uuid4
 
-from ripstop.kernel import bpffs, netns
-from ripstop.kernel.bpf import library
+from ripstop.kernel import abi, bpffs, netns
+from ripstop.kernel.bpf import Map, library
 from ripstop.kernel.bpf_tc import attached_program
 from ripstop.kernel.datapath import Datapath
 from tests.bpf.packets import VXLAN_PORT
@@ -74,7 +75,7 @@ class Switch:
             raise
 
     def _enter(self, name: str) -> None:
-        pins = bpffs.root() / name
+        pins = self._pins = bpffs.root() / name
         self._stack.callback(shutil.rmtree, pins, ignore_errors=True)
         descriptor = self._stack.enter_context(netns.opened(f"/run/netns/{name}"))
         self._stack.enter_context(netns.entered(descriptor))
@@ -138,15 +139,65 @@ class Switch:
             ),
         )
 
-    def send(self, packet: bytes) -> None:
-        """Have `packet` come in by the NIC for real."""
-        self._ears[UNDERLAY].send(packet)
+    def send(self, packet: bytes, device: str = UNDERLAY) -> None:
+        """Have `packet` come in by the NIC, or another device, for real."""
+        self._ears[device].send(packet)
 
     def hear(self, device: str) -> bytes:
         """Return the next packet that went out by `device`; fails if none comes."""
         ear = self._ears[device]
         ear.settimeout(WAIT)
         return ear.recv(_MAX_PACKET)
+
+    def forget_groups(self) -> None:
+        """Have all groups flood, as they do at first."""
+        groups = self.datapath.groups
+        self.datapath.use_snooping(False)
+        for selector in list(groups.receivers()):
+            groups.remove_receivers(selector)
+        for peer, selector in list(groups.branches()):
+            groups.remove_branches(peer, selector)
+        groups.read_snoops()
+
+    @contextmanager
+    def more_ports(self, count: int) -> Iterator[list[str]]:
+        """Have that many more ports, at whose other ends nobody listens."""
+        names = [f"more{number}" for number in range(count)]
+        try:
+            for name in names:
+                _make_pair(name, f"{name}x")
+                self.datapath.add_port(self.ifindex(name), flood=False)
+            yield names
+        finally:
+            for name in names:
+                self.datapath.remove_port(self.ifindex(name))
+                _run(f"ip link delete {name}")
+
+    @contextmanager
+    def aged_branches(self) -> Iterator[None]:
+        """Have every branch say that it was made for another edition of its tree."""
+        found = self._map("branches")
+        values = dict(found.items())
+        for key, value in values.items():
+            children, mark, flags = abi.BRANCH.packer.unpack(value)
+            found.update(key, abi.BRANCH.packer.pack(children, mark ^ 1, flags))
+        self.datapath.use_snooping(False)
+        self.datapath.use_snooping(True)  # so that no decision of before is believed
+        try:
+            yield
+        finally:
+            for key, value in values.items():
+                found.update(key, value)
+            self.datapath.use_snooping(False)
+            self.datapath.use_snooping(True)
+
+    def _map(self, name: str) -> Map:
+        """Open a pinned map a second time."""
+        path = self._pins / abi.abi_hash() / name
+        descriptor = int(library().bpf_obj_get(os.fsencode(path)))
+        assert descriptor >= 0, path
+        self._stack.callback(os.close, descriptor)
+        return Map(name, descriptor, 1, abi.BRANCH_KEY.packer.size, abi.BRANCH.packer.size)  # BPF_MAP_TYPE_HASH
 
     def hush(self) -> None:
         """Forget what was heard so far, and every MAC learnt."""
@@ -160,13 +211,21 @@ class Switch:
                     break
 
 
+def _run(command: str) -> None:
+    subprocess.run(command.split(), check=True)
+
+
+def _make_pair(device: str, far_end: str) -> None:
+    _run(f"ip link add {device} type veth peer name {far_end}")
+    for end in (device, far_end):
+        _run(f"sysctl -qw net.ipv6.conf.{end}.disable_ipv6=1")
+        _run(f"ip link set {end} up")
+
+
 def _make_devices(containers: str) -> None:
     commands = ["ip link set lo up"]
     for device, far_end in FAR_ENDS.items():
-        commands.append(f"ip link add {device} type veth peer name {far_end}")
-        for end in (device, far_end):
-            commands.append(f"sysctl -qw net.ipv6.conf.{end}.disable_ipv6=1")
-            commands.append(f"ip link set {end} up")
+        _make_pair(device, far_end)
     for end in CONTAINER_ENDS:
         commands.append(f"ip link set {end} netns {containers}")
         commands.append(f"nsenter --net=/run/netns/{containers} sysctl -qw net.ipv6.conf.{end}.disable_ipv6=1")
@@ -181,4 +240,4 @@ def _make_devices(containers: str) -> None:
         f"ip link set {COMPANION} up",
     ]
     for command in commands:
-        subprocess.run(command.split(), check=True)
+        _run(command)

@@ -40,10 +40,17 @@ def payload(size: int = 5) -> bytes:
 
 
 def underlay(
-    inside: bytes, source: str = PEER_IP, *, target: str = OWN_IP, port: int = VXLAN_PORT, ttl: int = 64
+    inside: bytes,
+    source: str = PEER_IP,
+    *,
+    target: str = OWN_IP,
+    port: int = VXLAN_PORT,
+    ttl: int = 64,
+    options: int = 0,
 ) -> bytes:
     """Return a packet from the underlay with `inside` after its UDP header."""
-    return ethernet(NIC_MAC, PEER_MAC, ipv4(source, target, udp(50000, port, inside), ttl=ttl, fragment=0x4000))
+    datagram = udp(50000, port, inside)
+    return ethernet(NIC_MAC, PEER_MAC, ipv4(source, target, datagram, ttl=ttl, fragment=0x4000, options=options))
 
 
 def arrival(vni: int, destination: int, frame: bytes, source: str = PEER_IP, ttl: int = 64) -> bytes:
