@@ -269,8 +269,8 @@ class Datapath:
 
     def destroy(self) -> None:
         """Take the switch out of the kernel: no filter, no pin, nothing known."""
-        for ifindex, _ in list(self._devices.values()):
-            self.detach(ifindex)
+        for ifindex, _ in self._devices.values():
+            bpf_tc.detach_ingress(ifindex)
         self.close()
         bpf.unpin(self._pins, abi.PINNED)
         with suppress(OSError):
