@@ -6,7 +6,7 @@ BIN := .venv/bin
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
           iputils-ping iperf3 tcpdump python3 python3-venv
-DEBIAN_QEMU := qemu-system-x86 busybox-static xz-utils
+DEBIAN_QEMU := qemu-system-x86 busybox-static
 
 # install those of the packages $(1) that are missing
 define install

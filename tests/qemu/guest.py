@@ -17,7 +17,7 @@ def main(words: list[str]) -> int:
     passed = True
     tests = [word for word in words if word != LAB]
     if tests:
-        pytest = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
+        pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
         passed = (
             subprocess.run([*pytest, f"--timeout={TEST_LIMIT}", f"--ignore={PURE}", *tests], check=False).returncode
             == 0

@@ -67,10 +67,6 @@ def _unpack(kernel: Kernel, scratch: Path) -> None:
     (archive,) = scratch.glob("*.deb")
     root = scratch / "root"
     subprocess.run(["dpkg-deb", "-x", archive, root], check=True)
-    # busybox, whose modprobe the guest has, reads no compressed modules
-    compressed = list(root.rglob("*.ko.xz"))
-    if compressed:
-        subprocess.run(["xz", "-d", "-T0", "--", *compressed], check=True)
     modules = next((root / "lib/modules").iterdir())
     subprocess.run(["busybox", "depmod", "-b", root, modules.name], check=True)
     shutil.move(root, kernel.directory)

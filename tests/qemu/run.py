@@ -6,11 +6,13 @@ Nothing of the machine but `build/kernels` is changed: the guest sees its files,
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from ripstop.lab.signals import raising
@@ -20,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 BUSYBOX = Path("/bin/busybox")
 LIMIT = 3600.0  # seconds for all of it; emulation is some twenty times slower than the machine
 
-_EXIT = re.compile(r"^guest exit code: (\d+)")
+_EXIT = re.compile(rb"^guest exit code: (\d+)", re.MULTILINE)
 _SCRIPT = """\
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mkdir -p /lib/modules
@@ -40,12 +42,17 @@ def main() -> int:
     parser.add_argument("--kernel", default=packages.CURRENT, metavar="PACKAGE", help="default: %(default)s")
     parser.add_argument("words", nargs="*", metavar="CHECK", help="what the guest is to check (default: everything)")
     options = parser.parse_args()
-    kernel = packages.fetch(options.kernel)
+    with raising():
+        return check(packages.fetch(options.kernel), options.words)
+
+
+def check(kernel: packages.Kernel, words: Sequence[str]) -> int:
+    """Boot a kernel, make the checks that are named in it, all without any, and return the exit code."""
     print(f"{kernel.package} {kernel.version}", flush=True)
     script = _SCRIPT.format(
-        modules=kernel.modules, directory=ROOT, python=ROOT / ".venv/bin/python", words=" ".join(options.words)
+        modules=kernel.modules, directory=ROOT, python=ROOT / ".venv/bin/python", words=" ".join(words)
     )
-    with raising(), tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         initrd = Path(scratch, "initramfs")
         initrd.write_bytes(initramfs.build(BUSYBOX, kernel.modules, script))
         return boot(kernel.image, initrd)
@@ -59,22 +66,21 @@ def boot(image: Path, initrd: Path) -> int:
         "-kernel", str(image), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1",
         "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
     ]  # fmt: skip
-    code = 1
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
-    ) as qemu:
+    said = b""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
         clock = threading.Timer(LIMIT, qemu.kill)
         clock.start()
         try:
             assert qemu.stdout is not None
-            for line in qemu.stdout:
-                print(line.rstrip("\r\n"), flush=True)
-                if found := _EXIT.match(line):
-                    code = int(found[1])
+            while chunk := os.read(qemu.stdout.fileno(), 1 << 16):
+                said += chunk
+                sys.stdout.buffer.write(chunk.replace(b"\r", b""))
+                sys.stdout.buffer.flush()
         finally:
             clock.cancel()
             qemu.kill()
-    return code
+    found = _EXIT.search(said)
+    return int(found[1]) if found else 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ kernel/fs/9p/9p.ko: kernel/net/9p/9pnet.ko kernel/fs/fscache.ko kernel/fs/netfs.
 kernel/fs/fscache.ko: kernel/fs/netfs.ko
 kernel/fs/netfs.ko:
 kernel/net/9p/9pnet.ko:
-kernel/net/veth.ko:
+kernel/net/veth.ko.xz:
 """
 
 
@@ -21,4 +21,4 @@ def test_what_is_needed_comes_first_and_once() -> None:
 
 
 def test_what_is_built_into_the_kernel_is_not_loaded() -> None:
-    assert load_order(DEPENDENCIES, ["virtio_pci", "veth"]) == ["kernel/net/veth.ko"]
+    assert load_order(DEPENDENCIES, ["virtio_pci", "veth"]) == ["kernel/net/veth.ko.xz"]
