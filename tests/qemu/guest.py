@@ -14,14 +14,10 @@ TEST_LIMIT = 1200  # seconds for one test
 def main(words: list[str]) -> int:
     """Make the checks that are named, directories of tests or `lab`, all without any; return the exit code."""
     words = words or [*TESTS, LAB]
-    passed = True
     tests = [word for word in words if word != LAB]
-    if tests:
-        pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
-        passed = (
-            subprocess.run([*pytest, f"--timeout={TEST_LIMIT}", f"--ignore={PURE}", *tests], check=False).returncode
-            == 0
-        )
+    pytest = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+    limits = [f"--timeout={TEST_LIMIT}", f"--ignore={PURE}"]
+    passed = not tests or subprocess.run([*pytest, *limits, *tests], check=False).returncode == 0
     if LAB in words:
         passed = checks.run() and passed
     return 0 if passed else 1
