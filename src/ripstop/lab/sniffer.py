@@ -18,6 +18,8 @@ from ripstop.lab.plan import LabError
 from ripstop.lab.traffic import serving
 
 _ALL = 3  # ETH_P_ALL: linux/if_ether.h
+_UDP = 17
+_WRAP = 50  # bytes before a frame that a peer sent
 _BUFFER = 64 * 1024 * 1024  # bytes
 
 
@@ -44,7 +46,7 @@ def sniffing(node: Node, interface: str, group: str) -> Iterator[Count]:
 def main() -> int:
     """Count until told to stop."""
     interface, group = sys.argv[1:]
-    needle, found = ip_address(group).packed, 0
+    target, found = ip_address(group).packed, 0
     ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
     ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     ear.bind((interface, _ALL))
@@ -59,16 +61,18 @@ def main() -> int:
             packet = ear.recv(256)
         except BlockingIOError:
             break
-        at = packet.find(needle, 0, 120)
-        found += at >= 0 and _is_target(packet, at)
+        found += _is_to(packet, target) or (_is_vxlan(packet) and _is_to(packet[_WRAP:], target))
     print(found)
     return 0
 
 
-def _is_target(packet: bytes, at: int) -> bool:
-    """Return whether the address at this place is where an IP packet has its destination."""
-    v4, v6 = packet[at - 16 : at - 15], packet[at - 24 : at - 23]
-    return (len(v4) == 1 and v4[0] >> 4 == 4) or (len(v6) == 1 and v6[0] >> 4 == 6)
+def _is_to(frame: bytes, target: bytes) -> bool:
+    ethertype, at = (b"\x08\x00", 30) if len(target) == 4 else (b"\x86\xdd", 38)
+    return frame[12:14] == ethertype and frame[at : at + len(target)] == target
+
+
+def _is_vxlan(frame: bytes) -> bool:
+    return frame[12:14] == b"\x08\x00" and frame[14] == 0x45 and frame[23] == _UDP
 
 
 if __name__ == "__main__":
