@@ -64,7 +64,12 @@ static long visit_port(void *map, const __u32 *slot, const struct device *device
 	return 0;
 }
 
-/* Copy the packet to all flood ports but `except` and the last; return the last one's ifindex, or 0 without any. */
+/*
+ * Copy the packet to all flood ports but `except` and the last; return the last one's ifindex, or 0 without any.
+ *
+ * Before Linux 6.7 the verifier takes a callback as called once.  With `last` known to be 0 before it, it would remove
+ * the copying; after the plain calls `last` may be anything.
+ */
 static __always_inline __u32 copy_to_ports(struct __sk_buff *skb, const struct config *cfg, __u32 except)
 {
 	struct walk walk = { .skb = skb, .slots = cfg->devices, .except = except };
