@@ -27,6 +27,7 @@ def started() -> Multicast:
     """Return one with a port and a peer."""
     multicast = Multicast(A, MulticastSettings())
     multicast.use_ports((PORT, OTHER), 0.0)
+    multicast.restore((), 0.0)
     assert multicast.use_mesh(IDS, PLACES) == [Distribute((), complete=True)]
     return multicast
 
@@ -134,6 +135,15 @@ def test_former_wants_are_read_from_rows() -> None:
         (PORT, GROUP, Filter(Mode.EXCLUDE, (SOURCE,))),
         (OTHER, GROUP, Filter(Mode.INCLUDE, (SOURCE, HOST))),
     ]
+
+
+def test_a_restart_takes_nothing_back_before_it_knows_what_is_wanted() -> None:
+    former = said([*Interest(A).set(GROUP, EVERYTHING)])
+    multicast = Multicast(A, MulticastSettings())
+    multicast.use_ports((PORT,), 0.0)
+    assert multicast.learn(former) == []
+    effects = multicast.restore((Delivery(Selector(GROUP), (PORT,)),), 0.0)
+    assert not [entry for entry in said(effects) if entry.value != former[0].value]
 
 
 def test_a_restart_believes_the_kernel_for_a_while() -> None:

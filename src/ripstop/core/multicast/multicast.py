@@ -42,6 +42,7 @@ class Multicast:
         self.everyone = Everyone(self.snooper, self.interest)
         self._ports: tuple[PortId, ...] = ()
         self._knows_mesh = self._has_told = False
+        self._unheard: list[Entry] | None = []  # entries learnt before we know what our ports want; then None
 
     @property
     def deadline(self) -> float:
@@ -75,7 +76,8 @@ class Multicast:
         effects: list[MulticastEffect] = []
         for port, group, wanted in former_wants(deliveries):
             effects += self.snooper.restore(port, group, wanted, now)
-        return self._follow(effects)
+        unheard, self._unheard = self._unheard or [], None
+        return [*self._follow(effects), *self.learn(unheard)]
 
     def join(self, request: RequestId, port: PortId, group: MulticastIp, wanted: Filter) -> list[Effect | Internal]:
         """Want packets of a group for a port until `leave`."""
@@ -94,7 +96,13 @@ class Multicast:
         return [*self._follow(effects), Answer(request, 0)]
 
     def learn(self, entries: Iterable[Entry]) -> list[Effect | Internal]:
-        """Take news from the mesh: entries of the channel mcast; others are ignored."""
+        """Take news from the mesh: entries of the channel mcast; others are ignored.
+
+        Not before `restore`: else what others still have of our former life would be taken back for a moment.
+        """
+        if self._unheard is not None:
+            self._unheard += entries
+            return []
         changed, answers = self.interest.learn(entries)
         for group in changed:
             self._touch(group)
