@@ -250,6 +250,8 @@ static __always_inline int receive_members(struct __sk_buff *skb, const struct c
 	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
 	__u32 size = skb->len - OVERHEAD;
 
+	if (!tally)
+		return drop(DROP_COPY);
 	count(skb, COUNT_RECEIVED_FAST);
 	if (audience->count) {
 		if (strip(skb, frame))
@@ -269,8 +271,8 @@ int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct group group = { .scope = SCOPE_ALL };
-	struct tally *tally = new_tally();
 	struct audience *audience = NULL;
+	struct tally *tally = NULL;
 	struct moment now;
 	const struct fdb_value *to;
 	struct flow *flow = NULL;
@@ -282,7 +284,7 @@ int from_underlay(struct __sk_buff *skb)
 	enum reach reach;
 	struct way way;
 
-	if (!cfg || !tally || !cfg->own || !read_outer(skb, cfg, &outer))
+	if (!cfg || !cfg->own || !read_outer(skb, cfg, &outer))
 		return TC_ACT_UNSPEC;
 	if (read_frame(skb, OVERHEAD, &frame))
 		return TC_ACT_UNSPEC;
@@ -301,7 +303,7 @@ int from_underlay(struct __sk_buff *skb)
 		if (!audience)
 			return TC_ACT_UNSPEC;
 		if (frame.fast && is_audience(audience, group.key, &key, &now))
-			return receive_members(skb, cfg, &frame, audience, &now, tally);
+			return receive_members(skb, cfg, &frame, audience, &now, new_tally());
 	} else {
 		flow = flow_slot(&frame);
 		if (!flow)
@@ -341,6 +343,9 @@ int from_underlay(struct __sk_buff *skb)
 		const struct tree *tree = bpf_map_lookup_elem(&trees, &arrival.vni);
 		__u64 children = ALL_CHILDREN;
 
+		tally = new_tally();
+		if (!tally)
+			return drop(DROP_COPY);
 		if (!tree || tree->parent != arrival.sender)
 			return drop(DROP_WRONG_PARENT);
 		if (audience) {

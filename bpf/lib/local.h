@@ -117,12 +117,13 @@ static __always_inline void copy_to_ports(struct walk *walk)
 
 #pragma clang loop unroll(full)
 	for (__u32 slot = 0; slot < FEW_DEVICES; slot++) {
+		const struct device *device;
 		__u32 key = slot;
-		const struct device *device = bpf_map_lookup_elem(&devices, &key);
 
-		if (!device || slot >= slots)
+		if (slot >= slots)
 			return;
-		if (device->flags & DEVICE_FLOOD)
+		device = bpf_map_lookup_elem(&devices, &key);
+		if (device && device->flags & DEVICE_FLOOD)
 			visit(walk, device->ifindex);
 	}
 	if (slots > FEW_DEVICES)
