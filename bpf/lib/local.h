@@ -105,7 +105,12 @@ static long visit_slot(void *map, const __u32 *key, const struct device *device,
 	return 0;
 }
 
-/* Copy the packet to all flood ports but the last. */
+/*
+ * Copy the packet to all flood ports but the last.
+ *
+ * Before Linux 6.7 the verifier takes a callback as called once.  With `last` known to be 0 before it, it would remove
+ * the copying; after the plain calls `last` may be anything.
+ */
 static __always_inline void copy_to_ports(struct walk *walk)
 {
 	__u32 slots = walk->slots;

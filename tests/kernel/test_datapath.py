@@ -151,7 +151,7 @@ def test_tcp_takes_the_fast_path(mesh: Lab) -> None:
     transfer(mesh.hosts[0].containers[0], mesh.hosts[2].containers[0])
     after = sum_counters(mesh)
     assert after["received_fast"] - before["received_fast"] > 100
-    assert after["received_companion"] - before["received_companion"] < 30  # ARP, which may ask again at any time
+    assert after["received_companion"] - before["received_companion"] < 30  # ARP, by either end and more than once
 
 
 @pytest.mark.parametrize("group", ["", GROUP])
