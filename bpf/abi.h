@@ -58,7 +58,7 @@ struct device {
 };
 
 struct fdb_value {
-	__u64 seen;    /* ns, CLOCK_MONOTONIC; at most a second stale */
+	__u64 seen;    /* ns, CLOCK_MONOTONIC; at most two seconds stale */
 	__u32 ifindex; /* local port, or 0 */
 	__u16 peer;    /* remote peer, or 0; exactly one of the two is set */
 	__u16 unused;
