@@ -273,6 +273,7 @@ int from_underlay(struct __sk_buff *skb)
 	struct group group = { .scope = SCOPE_ALL };
 	struct audience *audience = NULL;
 	struct tally *tally = NULL;
+	bool believed = false;
 	struct moment now;
 	const struct fdb_value *to;
 	struct flow *flow = NULL;
@@ -302,7 +303,8 @@ int from_underlay(struct __sk_buff *skb)
 		audience = audience_slot(group.key);
 		if (!audience)
 			return TC_ACT_UNSPEC;
-		if (frame.fast && is_audience(audience, group.key, &key, &now))
+		believed = is_audience(audience, group.key, &key, &now);
+		if (believed && frame.fast && !audience->children)
 			return receive_members(skb, cfg, &frame, audience, &now, new_tally());
 	} else {
 		flow = flow_slot(&frame);
@@ -348,11 +350,13 @@ int from_underlay(struct __sk_buff *skb)
 			return drop(DROP_COPY);
 		if (!tree || tree->parent != arrival.sender)
 			return drop(DROP_WRONG_PARENT);
-		if (audience) {
+		if (audience && !(believed && audience->mark == tree->mark)) {
 			address_audience(audience, group.key, 0, arrival.vni);
 			choose(cfg, tree, arrival.vni, audience);
-			children = audience->children;
+			remember_audience(audience, &key, &now);
 		}
+		if (audience)
+			children = audience->children;
 		if (tree->count && children) {
 			bool keep = !audience || audience->count;
 
@@ -365,10 +369,8 @@ int from_underlay(struct __sk_buff *skb)
 			} else {
 				return drop(DROP_TTL);
 			}
-		} else if (audience) {
-			remember_audience(audience, &key, &now); /* local ports only */
 		} else if (flow && is_group(frame.target)) {
-			remember_port(flow, &key, &now, &frame, 0);
+			remember_port(flow, &key, &now, &frame, 0); /* local ports only */
 		}
 	} else if (arrival.destination != cfg->own) {
 		const struct hop *hop = bpf_map_lookup_elem(&routes, &arrival.destination);

@@ -11,8 +11,6 @@
 #define ALL_CHILDREN (~0ULL)
 #define BELIEVED     (REFRESH / 2) /* ns, and not after any change: so long may the source's MAC go without being seen */
 
-typedef __u64 __attribute__((may_alias)) word;
-
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
 	struct stream_key stream;
@@ -41,7 +39,7 @@ static __always_inline struct audience *audience_slot(const struct group_key *st
 {
 	const word *group = (const word *)stream->group, *source = (const word *)stream->source;
 	__u32 hash = (__u32)(group[1] >> 32) * 0x9e3779b1u + (__u32)(source[1] >> 32) * 0x85ebca77u;
-	__u32 slot = (hash ^ hash >> 16) % MAX_TAILS;
+	__u32 slot = (__u64)hash * MAX_TAILS >> 32; /* addresses differ in their last byte, which is the highest here */
 	struct audience *audience = bpf_map_lookup_elem(&audiences, &slot);
 
 	if (audience)
@@ -55,8 +53,8 @@ static __always_inline bool is_audience(const struct audience *audience, const s
 	const word *known = (const word *)&audience->stream, *wanted = (const word *)stream;
 
 	return moment->tick - audience->moment.tick < BELIEVED && moment->changes == audience->moment.changes &&
-	       known[0] == wanted[0] && known[1] == wanted[1] &&
-	       known[2] == wanted[2] && known[3] == wanted[3] && is_same_kind(&audience->key, key);
+	       known[0] == wanted[0] && known[1] == wanted[1] && known[2] == wanted[2] && known[3] == wanted[3] &&
+	       is_same_kind(&audience->key, key);
 }
 
 /* Add what was counted in a slot to the stream's own numbers, as another one takes its place. */
@@ -87,7 +85,7 @@ static __always_inline void address_audience(struct audience *audience, const st
 	struct tail *tail = bpf_map_lookup_elem(&tails, &audience->slot);
 	const word *group = (const word *)stream, *known;
 
-	audience->stream.stream = *stream;
+	set_key(&audience->stream.stream, group[0], group[1], group[2], group[3]);
 	audience->stream.ifindex = port;
 	audience->stream.peer = peer;
 	audience->routers = !group[0] && !group[1];

@@ -38,7 +38,7 @@ class FdbEntry:
     mac: str
     ifindex: int  # of the local port, or 0
     peer: ShortId  # the remote peer, or NO_PEER
-    age: float  # seconds since it was seen, at most a second too much
+    age: float  # seconds since it was seen, at most two too much
 
 
 @dataclass(frozen=True, slots=True)
