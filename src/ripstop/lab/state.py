@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from ripstop.lab import plan as plans
 from ripstop.lab.plan import LabError, Plan
 
 ROOT = Path("/run/ripstop-lab")
+PATIENCE = 0.5  # seconds for a lock to become free
+POLL = 0.02  # seconds between two looks at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,11 @@ def locked(lab: str) -> Iterator[None]:
 
 
 def _take(path: Path, lab: str) -> int:
-    """Return a descriptor that holds the lock file at `path`, and not one that has just been removed."""
+    """Return a descriptor that holds the lock file at `path`, and not one that has just been removed.
+
+    What a killed owner was about to start holds the lock until it has become another program, so we look again.
+    """
+    deadline = time.monotonic() + PATIENCE
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -111,6 +118,9 @@ def _take(path: Path, lab: str) -> int:
                 return lock
         except BlockingIOError:
             os.close(lock)
+            if time.monotonic() < deadline:
+                time.sleep(POLL)
+                continue
             raise LabError(f"lab {lab!r} is in use by another process; wait, or take another --lab NAME") from None
         except BaseException:
             os.close(lock)
