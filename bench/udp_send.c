@@ -204,7 +204,7 @@ static void send_all(struct sender *s, const struct config *c)
 
 		if (c->rate > 0)
 			sleep_until(start + (int64_t)((s->sent + s->refused) * (NS_PER_S / c->rate)));
-		left = (left + s->segments - 1) / s->segments;
+		left = (left - 1) / s->segments + 1; /* the loop sees to it that something is left */
 		send_batch(s, left < c->batch ? left : c->batch);
 	}
 }

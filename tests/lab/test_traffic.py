@@ -52,6 +52,12 @@ def test_segments_are_numbered_one_by_one(lab: Lab) -> None:
     assert (got.lost, got.duplicated) == (0, 0)
 
 
+def test_segments_may_be_sent_for_a_time(lab: Lab) -> None:
+    with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", seconds=0.2, segments=40) as feed:
+        sent, [got] = feed.finish()
+    assert sent.sent == got.received > 0
+
+
 def test_a_cut_shows_as_loss_and_as_a_gap(lab: Lab) -> None:
     with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", size=100, rate=1000.0, seconds=30.0) as feed:
         feed.wait_until_heard()
