@@ -17,7 +17,11 @@ KEYS = (UNDERLAY, KERNEL, DIRECT)
 SPREADS = (1, 2, 5)  # on how many hosts receivers are
 MEMBERSHIPS = 2048  # groups that one container may join; more than a port may have
 MAX_GROUPS = 100  # of one scenario
-QUERIER = "mcast_snooping 1 mcast_igmp_version 3 mcast_query_response_interval 100 mcast_querier 1"  # 1 s
+# in this order: a querier counts as one, and the bridge stops flooding, once hosts have had the time to answer: 1 s
+QUERIER = """
+    ip link set br0 type bridge mcast_snooping 1 mcast_igmp_version 3 mcast_query_response_interval 100
+    ip link set br0 type bridge mcast_querier 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def opened(progress: Callable[[str], None]) -> Iterator[tuple[list[Way], Lab]]:
     with contextlib.ExitStack() as stack:
         progress("lab for the underlay's own multicast and kernel VXLAN")
         bare = stack.enter_context(Lab(HOSTS, name="mcast-bare", containers=CONTAINERS, daemons=False))
-        bare.switch.run(["sh", "-c", f"ip link set br0 type bridge {QUERIER}"])
+        bare.switch.run(["sh", "-ec", QUERIER])
         baseline.build(bare, filtered=True)
         _snoop(bare)
         _permit(bare, [*bare.hosts, *bare.containers])
@@ -72,7 +76,7 @@ def _containers(key: str, lab: Lab) -> Way:
 def _snoop(lab: Lab) -> None:
     """Have bridges ask who wants what, and h1's VXLAN device send groups to the hosts that have members, alone."""
     for host in lab.hosts:
-        host.run(["sh", "-ec", f"ip link set br0 type bridge {QUERIER}; bridge link set dev vxlan0 mcast_router 2"])
+        host.run(["sh", "-ec", f"{QUERIER}\nbridge link set dev vxlan0 mcast_router 2"])
     others = [str(host.interface.ip) for host in lab.hosts[1:]]
     for hosts in SPREADS:
         try:
