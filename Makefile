@@ -60,6 +60,9 @@ sim: setup ## the simulations with more seeds: make sim SEEDS=100000 [SUITE=ipam
 bench: setup bench-tools ## measure against the bare underlay and kernel VXLAN
 	@$(BIN)/python -m bench
 
+bench-multicast: setup bench-tools ## measure multicast against the underlay's own and the kernel's
+	@$(BIN)/python -m bench.multicast
+
 check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
 	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
 
@@ -77,4 +80,4 @@ clean: ## remove what was built
 	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench check-kernel wheel format lab clean
+.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast check-kernel wheel format lab clean

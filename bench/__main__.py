@@ -87,13 +87,11 @@ def _sample(measure: str, ways: Sequence[Way], number: int, *, quick: bool) -> l
     """Measure all ways one right after the other, beginning with another one each round."""
     plan = PLANS[measure]
     seconds, slices = (0.3, 1) if quick else (plan.seconds, plan.slices)
-    turn = number % len(ways)
-    order = [*ways[turn:], *ways[:turn]]
-    taken: list[Sample] = []
-    for _ in range(slices):
-        got = {way.key: MEASURES[measure](way, seconds) for way in order}
-        taken.append({way.key: got[way.key] for way in ways})
-    return taken
+    by_key = {way.key: way for way in ways}
+    return [
+        results.in_turn(list(by_key), number, lambda key: MEASURES[measure](by_key[key], seconds))
+        for _ in range(slices)
+    ]
 
 
 def _latest(samples: Sequence[Sample]) -> str:

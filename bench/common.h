@@ -70,6 +70,17 @@ static inline socklen_t parse_address(const char *host, const char *port, struct
 	return length;
 }
 
+/* The multicast group that is `offset` above `base`, which may be unicast if offset is 0. */
+static inline void nth_group(const struct sockaddr_storage *base, uint32_t offset, struct sockaddr_storage *out)
+{
+	uint32_t *last;
+
+	*out = *base;
+	last = out->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)out)->sin6_addr.s6_addr32[3]
+					  : &((struct sockaddr_in *)out)->sin_addr.s_addr;
+	*last = htonl(ntohl(*last) + offset);
+}
+
 static inline void set_option(int fd, int level, int option, int value, const char *what)
 {
 	if (setsockopt(fd, level, option, &value, sizeof(value)))
@@ -83,6 +94,15 @@ static inline unsigned int interface_index(const char *name)
 	if (!index)
 		die("interface %s: %s", name, strerror(errno));
 	return index;
+}
+
+static inline void join_group(int fd, const struct sockaddr_storage *group, const char *interface)
+{
+	struct group_req request = {.gr_interface = interface ? interface_index(interface) : 0, .gr_group = *group};
+	int level = group->ss_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+
+	if (setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)))
+		die("join: %s", strerror(errno));
 }
 
 #endif

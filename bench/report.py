@@ -1,5 +1,6 @@
 """Results as a table for people, as files, and as a chart."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,12 @@ def table(results: Results) -> str:
             values = [form.format(results.medians[way][number]) for way in ways]
             shown = results.ratios.get(number, {})
             lines.append([title, unit, *values, *(f"{shown[c]:.2f}" if c in shown else "" for c in comparisons)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return rows as text: the first two columns to the left, numbers to the right."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
             f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(line, widths, strict=True))
@@ -59,14 +65,21 @@ def verdicts(results: Results) -> str:
     return "\n".join(f"{'pass' if v.passed else 'MISS'}  {v.target}: {v.value:.2f}" for v in results.targets)
 
 
-def save(results: Results, directory: Path = DIRECTORY) -> Path:
-    """Write JSON and chart, also as `latest`; return where the JSON is."""
+def save(
+    results: Results,
+    directory: Path = DIRECTORY,
+    *,
+    prefix: str = "",
+    draw: Callable[[Results, Path], None] | None = None,
+) -> Path:
+    """Write JSON and chart, also as `latest`, their names beginning with `prefix`; return where the JSON is."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{results.date.replace(':', '')}.json"
-    for target in (path, directory / "latest.json"):
+    path = directory / f"{prefix}{results.date.replace(':', '')}.json"
+    latest = directory / f"{prefix}latest.json"
+    for target in (path, latest):
         target.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
-    for target in (path.with_suffix(".png"), directory / "latest.png"):
-        chart(results, target)
+    for target in (path.with_suffix(".png"), latest.with_suffix(".png")):
+        (draw or chart)(results, target)
     return path
 
 

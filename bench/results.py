@@ -1,6 +1,6 @@
 """From samples to medians, ratios and verdicts; pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -16,15 +16,27 @@ class Target(msgspec.Struct, frozen=True):
     number: str
     against: str  # way
     want: float
-    kind: str = "ratio"  # or "difference"
+    kind: str = "ratio"  # or "difference", or "value": of the number itself, whatever it is elsewhere
     at_most: bool = False
+    of: str = DIRECT  # the way that is judged
 
     @property
     def text(self) -> str:
         """The bar in words."""
         sign = "≤" if self.at_most else "≥"
-        unit = f"{self.against} + {self.want:g}" if self.kind == "difference" else f"{self.want:g} × {self.against}"
-        return f"{self.number} {sign} {unit}"
+        bar = {
+            "ratio": f"{self.want:g} × {self.against}",
+            "difference": f"{self.against} + {self.want:g}",
+            "value": f"{self.want:g}",
+        }[self.kind]
+        return f"{self.number}{'' if self.of == DIRECT else f' of {self.of}'} {sign} {bar}"
+
+    def value(self, samples: Sequence["Sample"]) -> float:
+        """Return what was measured of what the bar is about."""
+        if self.kind == "value":
+            return median(sample[self.of][self.number] for sample in samples)
+        compare = ratio if self.kind == "ratio" else difference
+        return compare(samples, self.number, self.of, self.against)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -64,6 +76,13 @@ TARGETS = (
 )
 
 
+def in_turn(ways: Sequence[str], number: int, measure: Callable[[str], Mapping[str, float]]) -> Sample:
+    """Measure all ways one right after the other, in round `number` beginning with another one than in the last."""
+    turn = number % len(ways)
+    got = {way: measure(way) for way in (*ways[turn:], *ways[:turn])}
+    return {way: got[way] for way in ways}
+
+
 def medians(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """Return the median of every number on every way."""
     return {
@@ -96,15 +115,15 @@ def ratios(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     }
 
 
-def judge(samples: Mapping[str, Sequence[Sample]]) -> list[Verdict]:
+def judge(samples: Mapping[str, Sequence[Sample]], targets: Sequence[Target] = TARGETS) -> list[Verdict]:
     """Return what became of every bar whose numbers were measured."""
     verdicts = []
-    for target in TARGETS:
+    for target in targets:
         for taken in samples.values():
             ways = taken[0]
-            if DIRECT in ways and target.against in ways and target.number in ways[DIRECT]:
-                compare = ratio if target.kind == "ratio" else difference
-                value = compare(taken, target.number, DIRECT, target.against)
+            compared = target.kind == "value" or target.against in ways
+            if target.of in ways and compared and target.number in ways[target.of]:
+                value = target.value(taken)
                 passed = value <= target.want if target.at_most else value >= target.want
                 verdicts.append(Verdict(target.text, value, passed))
     return verdicts

@@ -11,8 +11,8 @@
 static const char usage[] =
 	"usage: udp_recv [options] PORT\n"
 	"\n"
-	"Prints \"ready\" once its socket is bound, \"reached\" at the first packet of `udp_send --hello`, and\n"
-	"\"started\" at the first one that is numbered; receives one udp_send stream\n"
+	"Prints \"ready\" once its socket is bound, \"reached\" when a packet of `udp_send --hello` has come to each of\n"
+	"its groups, and \"started\" at the first one that is numbered; receives one udp_send stream\n"
 	"until its end marker (or silence) and prints one JSON line:\n"
 	"  received    packets, repeated ones left out      sent        what the sender says; null if unheard\n"
 	"  lost        sent - received (no end marker: gaps up to the highest number seen)\n"
@@ -22,6 +22,7 @@ static const char usage[] =
 	"  max_gap_ms  longest silence between two packets\n"
 	"\n"
 	"  --group ADDRESS   join this multicast group (IPv4 or IPv6)\n"
+	"  --groups N        and those that follow it, N in all (1)\n"
 	"  --interface NAME  on this interface\n"
 	"  --ipv6            bind to [::] instead of 0.0.0.0; implied by an IPv6 group\n"
 	"  --wait S          give up when nothing has come for that long at the start (10)\n"
@@ -31,6 +32,7 @@ static const char usage[] =
 struct config {
 	const char *port, *group, *interface;
 	double wait, idle;
+	unsigned int groups;
 	int ipv6, truncate;
 };
 
@@ -38,7 +40,9 @@ struct tally {
 	uint64_t stream, received, duplicated, reordered, foreign, overflow;
 	uint64_t next; /* highest number seen + 1 */
 	uint64_t told; /* by the end marker */
-	int reached, started, ended;
+	unsigned int greeted, groups; /* groups that a hello has come to, groups that were joined */
+	uint8_t *hello_seen;	      /* one for each group */
+	int started, ended;
 	int64_t first, last, max_gap;
 	uint8_t *seen;
 	uint64_t seen_bytes;
@@ -48,13 +52,15 @@ static struct config parse(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"group", 1, NULL, 'g'}, {"interface", 1, NULL, 'i'}, {"ipv6", 0, NULL, '6'},	  {"wait", 1, NULL, 'w'},
-		{"idle", 1, NULL, 'd'},	 {"help", 0, NULL, 'h'},      {"truncate", 0, NULL, 't'}, {}};
-	struct config c = {.wait = 10, .idle = 2};
+		{"idle", 1, NULL, 'd'},	 {"help", 0, NULL, 'h'},      {"truncate", 0, NULL, 't'},
+		{"groups", 1, NULL, 'n'}, {}};
+	struct config c = {.wait = 10, .idle = 2, .groups = 1};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (option) {
 		case 'g': c.group = optarg; break;
+		case 'n': c.groups = parse_number("--groups", optarg); break;
 		case 'i': c.interface = optarg; break;
 		case '6': c.ipv6 = 1; break;
 		case 'w': c.wait = parse_number("--wait", optarg); break;
@@ -75,11 +81,13 @@ static struct config parse(int argc, char **argv)
 
 static void join(int fd, const struct config *c)
 {
-	struct group_req request = {.gr_interface = c->interface ? interface_index(c->interface) : 0};
+	struct sockaddr_storage base, group;
 
-	parse_address(c->group, c->port, &request.gr_group);
-	if (setsockopt(fd, c->ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, MCAST_JOIN_GROUP, &request, sizeof(request)))
-		die("join %s: %s", c->group, strerror(errno));
+	parse_address(c->group, c->port, &base);
+	for (unsigned int i = 0; i < c->groups; i++) {
+		nth_group(&base, i, &group);
+		join_group(fd, &group, c->interface);
+	}
 }
 
 static int open_socket(const struct config *c)
@@ -127,7 +135,10 @@ static void take(struct tally *t, const struct packet *packet, size_t size, int6
 		return;
 	}
 	if (packet->kind == PACKET_HELLO) {
-		if (!t->reached++) {
+		if (packet->sequence >= t->groups || t->hello_seen[packet->sequence])
+			return;
+		t->hello_seen[packet->sequence] = 1;
+		if (++t->greeted == t->groups) {
 			puts("reached");
 			fflush(stdout);
 		}
@@ -230,6 +241,10 @@ int main(int argc, char **argv)
 	struct config c = parse(argc, argv);
 	int fd = open_socket(&c);
 
+	t.groups = c.groups;
+	t.hello_seen = calloc(c.groups, 1);
+	if (!t.hello_seen)
+		die("out of memory");
 	puts("ready");
 	fflush(stdout);
 	receive_all(fd, &c, &t);

@@ -24,8 +24,9 @@ static const char usage[] =
 	"  --batch N         packets per system call, at most 256 (32; at a rate: at most 1 ms worth)\n"
 	"  --interface NAME  outgoing interface for multicast\n"
 	"  --ttl N           of multicast packets (16)\n"
-	"  --gso BYTES       UDP_SEGMENT: the kernel cuts each --size packet into ones of BYTES; nothing is\n"
-	"                    numbered then, so use it without udp_recv\n"
+	"  --gso BYTES       UDP_SEGMENT: the kernel cuts each --size packet into ones of BYTES, which is a divisor of\n"
+	"                    it; they are what is numbered and counted\n"
+	"  --groups N        send to N groups from ADDRESS on, packet by packet (1)\n"
 	"  --no-end          do not send the end marker that makes udp_recv stop\n"
 	"  --hello           send nothing but a packet every 2 ms that makes udp_recv say \"reached\"\n";
 
@@ -34,15 +35,20 @@ struct config {
 	size_t size;
 	double rate, seconds;
 	uint64_t count;
-	unsigned int batch;
-	int ttl, gso, no_end, hello;
+	unsigned int batch, groups;
+	int ttl, no_end, hello;
+	size_t gso;
 };
 
 struct sender {
 	int fd;
 	struct mmsghdr messages[MAX_BATCH];
 	struct iovec pieces[MAX_BATCH];
-	char *buffers; /* MAX_BATCH × size */
+	struct sockaddr_storage *groups;
+	socklen_t address_length;
+	unsigned int group_count;
+	size_t segment, segments; /* numbered packets in one that is given to the kernel */
+	char *buffers;		  /* MAX_BATCH × size */
 	uint64_t stream, sent, refused;
 };
 
@@ -59,9 +65,9 @@ static struct config parse(int argc, char **argv)
 	static const struct option options[] = {
 		{"size", 1, NULL, 's'},	 {"rate", 1, NULL, 'r'},      {"seconds", 1, NULL, 't'}, {"count", 1, NULL, 'c'},
 		{"batch", 1, NULL, 'b'}, {"interface", 1, NULL, 'i'}, {"ttl", 1, NULL, 'l'},	 {"gso", 1, NULL, 'g'},
-		{"no-end", 0, NULL, 'e'}, {"hello", 0, NULL, 'o'},
+		{"no-end", 0, NULL, 'e'}, {"hello", 0, NULL, 'o'},    {"groups", 1, NULL, 'n'},
 		{"help", 0, NULL, 'h'},	 {}};
-	struct config c = {.size = 1300, .seconds = 5, .batch = 32, .ttl = 16};
+	struct config c = {.size = 1300, .seconds = 5, .batch = 32, .ttl = 16, .groups = 1};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -75,6 +81,7 @@ static struct config parse(int argc, char **argv)
 		case 'l': c.ttl = parse_number("--ttl", optarg); break;
 		case 'g': c.gso = parse_number("--gso", optarg); break;
 		case 'e': c.no_end = 1; break;
+		case 'n': c.groups = parse_number("--groups", optarg); break;
 		case 'o': c.hello = 1; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);
@@ -87,6 +94,10 @@ static struct config parse(int argc, char **argv)
 		die("--size: %zu is not within %zu and %d", c.size, sizeof(struct packet), PACKET_MAX);
 	if (c.batch < 1 || c.batch > MAX_BATCH)
 		die("--batch: %u is not within 1 and %d", c.batch, MAX_BATCH);
+	if (c.gso && (c.gso < sizeof(struct packet) || c.size % c.gso))
+		die("--gso: %zu is no divisor of --size %zu, or below %zu", c.gso, c.size, sizeof(struct packet));
+	if (c.groups < 1)
+		die("--groups: want at least 1");
 	if (c.rate > 0 && c.rate / 1000 < c.batch)
 		c.batch = c.rate < 1000 ? 1 : c.rate / 1000;
 	c.address = argv[optind];
@@ -121,7 +132,14 @@ static void open_socket(struct sender *s, const struct config *c)
 	}
 	if (c->gso)
 		set_option(s->fd, IPPROTO_UDP, UDP_SEGMENT, c->gso, "UDP_SEGMENT");
-	if (connect(s->fd, (struct sockaddr *)&to, length))
+	s->group_count = c->groups;
+	s->address_length = length;
+	s->groups = calloc(c->groups, sizeof(*s->groups));
+	if (!s->groups)
+		die("out of memory");
+	for (unsigned int i = 0; i < c->groups; i++)
+		nth_group(&to, i, &s->groups[i]);
+	if (c->groups == 1 && connect(s->fd, (struct sockaddr *)&to, length))
 		die("connect to %s: %s", c->address, strerror(errno));
 }
 
@@ -131,10 +149,14 @@ static void prepare(struct sender *s, const struct config *c)
 	s->buffers = calloc(MAX_BATCH, c->size);
 	if (!s->buffers)
 		die("out of memory");
-	for (int i = 0; i < MAX_BATCH; i++) {
+	s->segment = c->gso ? c->gso : c->size;
+	s->segments = c->size / s->segment;
+	for (size_t i = 0; i < MAX_BATCH * s->segments; i++) {
 		struct packet packet = {.magic = PACKET_MAGIC, .kind = PACKET_DATA, .stream = s->stream};
 
-		memcpy(s->buffers + i * c->size, &packet, sizeof(packet));
+		memcpy(s->buffers + i * s->segment, &packet, sizeof(packet));
+	}
+	for (int i = 0; i < MAX_BATCH; i++) {
 		s->pieces[i] = (struct iovec){.iov_base = s->buffers + i * c->size, .iov_len = c->size};
 		s->messages[i].msg_hdr = (struct msghdr){.msg_iov = &s->pieces[i], .msg_iovlen = 1};
 	}
@@ -149,17 +171,22 @@ static int is_passing(int error)
 
 static void send_batch(struct sender *s, unsigned int wanted)
 {
+	uint64_t number = s->sent / s->segments;
 	int sent;
 
-	for (unsigned int i = 0; i < wanted; i++)
-		((struct packet *)s->pieces[i].iov_base)->sequence = s->sent + i;
+	for (size_t i = 0; i < wanted * s->segments; i++)
+		((struct packet *)(s->buffers + i * s->segment))->sequence = s->sent + i;
+	for (unsigned int i = 0; s->group_count > 1 && i < wanted; i++) {
+		s->messages[i].msg_hdr.msg_name = &s->groups[(number + i) % s->group_count];
+		s->messages[i].msg_hdr.msg_namelen = s->address_length;
+	}
 	sent = sendmmsg(s->fd, s->messages, wanted, 0);
 	if (sent < 0 && !is_passing(errno))
 		die("send: %s", strerror(errno));
 	if (sent < 0)
 		s->refused++;
 	else
-		s->sent += sent;
+		s->sent += sent * s->segments;
 }
 
 static void send_all(struct sender *s, const struct config *c)
@@ -177,8 +204,18 @@ static void send_all(struct sender *s, const struct config *c)
 
 		if (c->rate > 0)
 			sleep_until(start + (int64_t)((s->sent + s->refused) * (NS_PER_S / c->rate)));
+		left = (left - 1) / s->segments + 1; /* the loop sees to it that something is left */
 		send_batch(s, left < c->batch ? left : c->batch);
 	}
+}
+
+static void send_one(struct sender *s, const struct packet *packet, unsigned int i)
+{
+	int many = s->group_count > 1;
+	const struct sockaddr *to = many ? (struct sockaddr *)&s->groups[i % s->group_count] : NULL;
+
+	if (sendto(s->fd, packet, sizeof(*packet), 0, to, many ? s->address_length : 0) < 0 && !is_passing(errno))
+		die("send: %s", strerror(errno));
 }
 
 static void send_end(struct sender *s)
@@ -187,8 +224,7 @@ static void send_end(struct sender *s)
 		.magic = PACKET_MAGIC, .kind = PACKET_END, .stream = s->stream, .sequence = s->sent};
 
 	for (int i = 0; i < END_REPEATS; i++) {
-		if (send(s->fd, &end, sizeof(end), 0) < 0 && !is_passing(errno))
-			die("send: %s", strerror(errno));
+		send_one(s, &end, i);
 		sleep_until(now_ns() + END_SPACING_NS);
 	}
 }
@@ -198,9 +234,9 @@ static void send_hellos(struct sender *s, const struct config *c)
 	struct packet hello = {.magic = PACKET_MAGIC, .kind = PACKET_HELLO, .stream = s->stream};
 	int64_t stop = now_ns() + (int64_t)(c->seconds * NS_PER_S);
 
-	while (!told_to_stop && now_ns() < stop) {
-		if (send(s->fd, &hello, sizeof(hello), 0) < 0 && !is_passing(errno))
-			die("send: %s", strerror(errno));
+	for (unsigned int i = 0; !told_to_stop && now_ns() < stop; i++) {
+		hello.sequence = i % s->group_count;
+		send_one(s, &hello, i);
 		sleep_until(now_ns() + HELLO_SPACING_NS);
 	}
 }
@@ -223,7 +259,7 @@ int main(int argc, char **argv)
 	start = now_ns();
 	send_all(&s, &c);
 	seconds = (double)(now_ns() - start) / NS_PER_S;
-	if (!c.no_end && !c.gso)
+	if (!c.no_end)
 		send_end(&s);
 	printf("{\"sent\": %lu, \"seconds\": %.6f, \"pps\": %.1f, \"refused\": %lu}\n", s.sent, seconds, s.sent / seconds,
 	       s.refused);

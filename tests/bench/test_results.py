@@ -1,6 +1,6 @@
 import pytest
 
-from bench.results import Sample, Target, Verdict, judge, medians, ratio, ratios
+from bench.results import Sample, Target, Verdict, in_turn, judge, medians, ratio, ratios
 from bench.ways import DIRECT, KERNEL, UNDERLAY
 
 
@@ -47,3 +47,11 @@ def test_a_bar_may_be_a_difference() -> None:
 
 def test_bars_read_as_people_write_them() -> None:
     assert Target("icmp_rr_p50_us", UNDERLAY, 3.0, "difference", at_most=True).text == "icmp_rr_p50_us ≤ underlay + 3"
+
+
+def test_ways_take_turns_at_being_first() -> None:
+    order: list[str] = []
+    for number in range(3):
+        sample = in_turn(["a", "b", "c"], number, lambda way: order.append(way) or {"n": 1.0})  # type: ignore[func-returns-value]
+        assert list(sample) == ["a", "b", "c"]
+    assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]

@@ -38,6 +38,26 @@ def test_an_ipv6_group_is_heard(lab: Lab) -> None:
     assert got.received == 100
 
 
+def test_groups_get_packets_in_turn(lab: Lab) -> None:
+    with traffic.feeding(lab.host("h1"), [lab.host("h2")], GROUP, group=True, rate=5000.0, count=500, groups=7) as feed:
+        sent, [got] = feed.finish()
+    assert sent.sent == got.received == 500
+    assert (got.lost, got.foreign) == (0, 0)
+
+
+def test_segments_are_numbered_one_by_one(lab: Lab) -> None:
+    with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", count=400, segments=40) as feed:
+        sent, [got] = feed.finish()
+    assert sent.sent == got.received == 400
+    assert (got.lost, got.duplicated) == (0, 0)
+
+
+def test_segments_may_be_sent_for_a_time(lab: Lab) -> None:
+    with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", seconds=0.2, segments=40) as feed:
+        sent, [got] = feed.finish()
+    assert sent.sent == got.received > 0
+
+
 def test_a_cut_shows_as_loss_and_as_a_gap(lab: Lab) -> None:
     with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", size=100, rate=1000.0, seconds=30.0) as feed:
         feed.wait_until_heard()

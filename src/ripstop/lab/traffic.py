@@ -200,6 +200,8 @@ def feeding(
     rate: float = 0.0,
     seconds: float = 0.0,
     count: int = 0,
+    groups: int = 1,
+    segments: int = 1,
     wait: float = 5.0,
     idle: float = 2.0,
     port: str = PORT,
@@ -215,11 +217,14 @@ def feeding(
         rate: packets a second, 0 = as many as possible.
         seconds: how long; or else
         count: how many packets.
+        groups: how many groups, consecutive ones from `address` on, get packets in turn; more than 20 on one socket
+            take a larger net.ipv4.igmp_max_memberships.
+        segments: packets that the sender hands to the kernel as one (UDP_SEGMENT).
         wait: seconds without a first packet after which receivers give up.
         idle: seconds of silence after which they give up later.
         port: of the receivers.
     """
-    join = ["--group", address] if group else ["--ipv6"] if ":" in address else []
+    join = ["--group", address, f"--groups={groups}"] if group else ["--ipv6"] if ":" in address else []
     listen = [
         program("udp_recv"),
         "--truncate",
@@ -230,21 +235,32 @@ def feeding(
         port,
     ]
     amount = f"--count={count}" if count else f"--seconds={seconds:g}"
-    send = [program("udp_send"), f"--size={size}", amount, f"--rate={rate:g}", "--interface=eth0", address, port]
+    send = [
+        program("udp_send"),
+        f"--size={size * segments}",
+        *([f"--gso={size}"] if segments > 1 else []),
+        f"--groups={groups}",
+        amount,
+        f"--rate={rate:g}",
+        "--interface=eth0",
+        address,
+        port,
+    ]
     with contextlib.ExitStack() as stack:
         receivers = tuple((target, stack.enter_context(serving(target, listen))) for target in targets)
         if group:
-            _wait_until_joined(source, receivers, address, port)
+            _wait_until_joined(source, receivers, address, groups, port)
         sender = source.start(send)
         stack.callback(_finish, sender)
         yield Feed(sender, source, receivers)
 
 
 def _wait_until_joined(
-    source: Node, receivers: Sequence[tuple[Node, "subprocess.Popen[str]"]], address: str, port: str
+    source: Node, receivers: Sequence[tuple[Node, "subprocess.Popen[str]"]], address: str, groups: int, port: str
 ) -> None:
     """Send something until every receiver has got it: a join takes a moment to get to the source's host."""
-    hello = [program("udp_send"), "--hello", f"--seconds={JOIN_TIMEOUT:g}", "--interface=eth0", address, port]
+    seconds, every = f"--seconds={JOIN_TIMEOUT:g}", f"--groups={groups}"
+    hello = [program("udp_send"), "--hello", seconds, every, "--interface=eth0", address, port]
     sender = source.start(hello)
     try:
         for node, process in receivers:

@@ -1,0 +1,19 @@
+import pytest
+
+from bench.multicast.loss import bisect
+
+
+@pytest.mark.parametrize("limit", [1.0, 3.0, 50.0, 99.0])
+def test_bisection_ends_below_the_limit_and_close_to_it(limit: float) -> None:
+    found = bisect(lambda rate: rate <= limit, top=100.0, steps=10)
+    assert limit - 0.1 <= found <= limit
+
+
+def test_without_loss_at_the_top_nothing_else_is_tried() -> None:
+    tried = []
+    assert bisect(lambda rate: not tried.append(rate), top=100.0, steps=10) == 100.0  # type: ignore[func-returns-value]
+    assert tried == [100.0]
+
+
+def test_with_loss_everywhere_there_is_no_rate() -> None:
+    assert bisect(lambda _rate: False, top=100.0, steps=5) == 0.0
