@@ -2,19 +2,12 @@
 
 import struct
 import time
-from collections.abc import Callable
 
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
 from tests.e2e.feed import GROUP, feed
-
-
-def eventually(seen: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something has come about; what it takes is for benchmarks to tell."""
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+from tests.e2e.polling import eventually
 
 
 def state_of(host: Host, nickname: str) -> str:
