@@ -120,6 +120,22 @@ class Member:
         return struct.pack("=HH4s", socket.AF_INET, 0, packed).ljust(128, b"\0")
 
 
+def say(node: Node, protocol: int, target: str, body: bytes, ifname: str = "eth0") -> None:
+    """Send one packet of another protocol than UDP to a group, no further than to the next router."""
+    with inside(node), socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as sender:
+        request = struct.pack("@4s4si", bytes(4), bytes(4), socket.if_nametoindex(ifname))
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+        sender.sendto(body, (target, 0))
+
+
+def inject(node: Node, frames: Sequence[bytes], ifname: str = "eth0") -> None:
+    """Send frames as they are, headers included."""
+    with inside(node), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+        sender.bind((ifname, 0))
+        for frame in frames:
+            sender.send(frame)
+
+
 def send(node: Node, group: str, payloads: Sequence[bytes], ifname: str = "eth0", segment: int = 0) -> None:
     """Send payloads to a group, and what was sent last never overtakes what was sent first.
 

@@ -1,0 +1,66 @@
+"""Other ways to run the daemon, and another underlay."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ripstop.lab.lab import Lab
+from tests.e2e.conftest import lab_name
+from tests.e2e.multicast.sockets import Member, numbered
+from tests.e2e.multicast.taps import COUNT, goes_to, spread
+from tests.e2e.multicast.test_versions import speaking
+from tests.e2e.polling import eventually
+
+EVERYONE = {"h1c2", "h1>h2", "h2c1", "h2c2"}
+
+
+@pytest.fixture(scope="module")
+def flooding() -> Iterator[Lab]:
+    """Two hosts on a jumbo underlay, groups that nobody joined going to everyone."""
+    flags = ("--multicast-unknown=flood", "--multicast-query-interval=2")
+    with Lab(hosts=2, name=lab_name(), containers=2, mtu=9000, flags=flags) as lab:
+        eventually(lambda: all(host.status().mtu == 8950 for host in lab.hosts))
+        for container in lab.containers:
+            container.wait_until_valid()
+        yield lab
+
+
+def test_unknown_groups_may_go_to_everyone(flooding: Lab, group: str, group6: str) -> None:
+    for each in (group, group6):
+        assert spread(flooding, "h1c1", each) == dict.fromkeys(EVERYONE, COUNT)
+        with Member(flooding.container("h2c2"), each).join():
+            goes_to(flooding, "h1c1", each, {"h1>h2", "h2c2"})
+            goes_to(flooding, "h2c1", each, {"h2c2"})
+        goes_to(flooding, "h1c1", each, EVERYONE)
+
+
+def test_jumbo_frames_are_not_cut(flooding: Lab, group: str, group6: str) -> None:
+    for each in (group, group6):
+        with Member(flooding.container("h2c2"), each).join() as member:
+            goes_to(flooding, "h1c1", each, {"h1>h2", "h2c2"})
+            member.numbers()
+            assert spread(flooding, "h1c1", each, numbered(COUNT, 8000)) == {"h1>h2": COUNT, "h2c2": COUNT}
+            assert member.numbers() == list(range(COUNT))
+
+
+def test_hosts_of_igmp_v1_say_no_goodbye_and_are_forgotten(flooding: Lab, group: str) -> None:
+    leaving = flooding.container("h2c1")
+    with speaking(leaving, 4, 1), Member(flooding.container("h2c2"), group).join():
+        with Member(leaving, group).join():
+            goes_to(flooding, "h1c1", group, {"h1>h2", "h2c1", "h2c2"})
+        assert spread(flooding, "h1c1", group).keys() == {"h1>h2", "h2c1", "h2c2"}
+        goes_to(flooding, "h1c1", group, {"h1>h2", "h2c2"}, seconds=20)  # 2 * 2 s, and 10 s to answer
+
+
+def test_without_snooping_every_group_goes_to_everyone(flooding: Lab, group: str) -> None:
+    for host in flooding.hosts:
+        host.restart_daemon(["--multicast=flood"])
+    flooding.wait()
+    with Member(flooding.container("h2c2"), group).join():
+        goes_to(flooding, "h1c1", group, EVERYONE)
+        status = flooding.host("h1").client.call("multicast")
+        assert not status.snooping and not status.members
+    for host in flooding.hosts:
+        host.restart_daemon()
+    flooding.wait()
+    goes_to(flooding, "h1c1", group, set())
