@@ -18,6 +18,7 @@ _UDP_SEGMENT = 103  # include/uapi/linux/udp.h
 _BUFFER = 1 << 24  # bytes
 _RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 _NUMBER = struct.Struct("!I")
+_RUN = 8  # bytes behind it
 
 
 @contextlib.contextmanager
@@ -39,9 +40,14 @@ def on_one_processor() -> Iterator[None]:
 
 
 def numbered(count: int, size: int = 64, first: int = 0) -> list[bytes]:
-    """Return payloads that no two tests share, with a number each."""
-    run = os.urandom(8)
-    return [(_NUMBER.pack(number) + run).ljust(size, b".") for number in range(first, first + count)]
+    """Return payloads with a number each; `run_of` tells them and their fragments from those of other calls."""
+    filling = os.urandom(_RUN) * (size // _RUN)
+    return [(_NUMBER.pack(number) + filling)[:size] for number in range(first, first + count)]
+
+
+def run_of(payload: bytes) -> bytes:
+    """Return what is in every part of all payloads that were made by one call."""
+    return payload[_NUMBER.size :][:_RUN]
 
 
 class Member:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from ripstop.lab.lab import Lab
 from ripstop.lab.node import Node
-from tests.e2e.multicast.sockets import inside, numbered, on_one_processor, send
+from tests.e2e.multicast.sockets import inside, numbered, on_one_processor, run_of, send
 from tests.e2e.polling import PAUSE
 
 VXLAN_PORT = 6784
@@ -91,9 +91,11 @@ def spread(
     """
     hosts = {host.interface.ip.packed: host.name for host in lab.hosts}
     node, ifname = lab.node(source), "eth0" if "c" in source else "ripstop0"
+    payloads = payloads or numbered(count)
+    runs = {run_of(payload) for payload in payloads}
     seen: dict[str, list[bytes]] = {}
     with taps(lab) as listening, on_one_processor():
-        send(node, group, payloads or numbered(count), ifname, segment)
+        send(node, group, payloads, ifname, segment)
         mark = _send_mark(node, ifname)
         waiting = {tap.node for tap in listening if "c" in tap.node and tap.node != source}
         deadline = time.monotonic() + PATIENCE
@@ -105,7 +107,7 @@ def spread(
                 for place, frame in tap.frames(hosts):
                     if mark in frame:
                         waiting.discard(place)
-                    elif _group_of(frame) == group:
+                    elif _group_of(frame) == group and any(run in frame for run in runs):
                         seen.setdefault(place, []).append(frame)
             if waiting:
                 time.sleep(PAUSE / 10)

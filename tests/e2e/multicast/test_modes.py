@@ -11,14 +11,14 @@ from tests.e2e.multicast.taps import COUNT, goes_to, spread
 from tests.e2e.multicast.test_versions import speaking
 from tests.e2e.polling import eventually
 
+FLAGS = ("--multicast-unknown=flood", "--multicast-query-interval=2")
 EVERYONE = {"h1c2", "h1>h2", "h2c1", "h2c2"}
 
 
 @pytest.fixture(scope="module")
 def flooding() -> Iterator[Lab]:
     """Two hosts on a jumbo underlay, groups that nobody joined going to everyone."""
-    flags = ("--multicast-unknown=flood", "--multicast-query-interval=2")
-    with Lab(hosts=2, name=lab_name(), containers=2, mtu=9000, flags=flags) as lab:
+    with Lab(hosts=2, name=lab_name(), containers=2, mtu=9000, flags=FLAGS) as lab:
         eventually(lambda: all(host.status().mtu == 8950 for host in lab.hosts))
         for container in lab.containers:
             container.wait_until_valid()
@@ -50,6 +50,17 @@ def test_hosts_of_igmp_v1_say_no_goodbye_and_are_forgotten(flooding: Lab, group:
             goes_to(flooding, "h1c1", group, {"h1>h2", "h2c1", "h2c2"})
         assert spread(flooding, "h1c1", group).keys() == {"h1>h2", "h2c1", "h2c2"}
         goes_to(flooding, "h1c1", group, {"h1>h2", "h2c2"}, seconds=20)  # 2 * 2 s, and 10 s to answer
+
+
+def test_who_leaves_while_no_daemon_listens_is_found_out(flooding: Lab, group: str) -> None:
+    host = flooding.host("h2")
+    with Member(flooding.container("h2c1"), group).join(), Member(flooding.container("h2c2"), group).join() as leaving:
+        goes_to(flooding, "h1c1", group, {"h1>h2", "h2c1", "h2c2"})
+        host.kill_daemon()
+        leaving.leave()
+        host.restart_daemon(FLAGS)
+        assert spread(flooding, "h1c1", group).keys() >= {"h1>h2", "h2c1"}
+        goes_to(flooding, "h1c1", group, {"h1>h2", "h2c1"})  # a membership lasts for 2 * 2 s, and 1 s to answer
 
 
 def test_without_snooping_every_group_goes_to_everyone(flooding: Lab, group: str) -> None:

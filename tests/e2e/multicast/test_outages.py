@@ -25,39 +25,34 @@ def a_direct_link(lab: Lab, a: str, b: str) -> Iterator[None]:
         eventually(lambda: states()[b] == "relayed")
 
 
-def test_a_copy_for_each_next_hop_with_members_and_none_for_others(lab: Lab, group: str) -> None:
-    with Member(lab.container("h3c1"), group).join(), Member(lab.container("h2c1"), group) as second:
+def test_each_next_hop_with_members_gets_one_copy_whatever_way_there_is(lab: Lab, group: str) -> None:
+    sender, receiver = lab.container("h1c1"), lab.container("h3c1")
+    with Member(receiver, group).join(), Member(lab.container("h2c1"), group) as second:
         goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3c1"})
-        with a_direct_link(lab, "h1", "h3"):
-            goes_to(lab, "h1c1", group, {"h1>h3", "h3c1"})
-            second.join()
-            goes_to(lab, "h1c1", group, {"h1>h3", "h3c1", "h1>h2", "h2c1"})
-            second.leave()
-        goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3c1"})
-
-
-def test_a_stream_outlives_a_change_of_its_way(lab: Lab, group: str) -> None:
-    with feeding(
-        lab.container("h1c1"), [lab.container("h3c1")], group, group=True, rate=RATE, seconds=100, idle=30
-    ) as feed:
-        feed.wait_until_heard()
-        with a_direct_link(lab, "h1", "h3"):
-            goes_to(lab, "h1c2", group, {"h1>h3", "h3c1"})
-        goes_to(lab, "h1c2", group, {"h1>h2", "h2>h3", "h3c1"})
-        sent, (received,) = feed.stop()
-    assert received.lost < sent.sent / 2  # while the way is sought; how many, benchmarks tell
+        with feeding(sender, [receiver], group, group=True, rate=RATE, seconds=100, idle=30) as feed:
+            feed.wait_until_heard()
+            with a_direct_link(lab, "h1", "h3"):
+                goes_to(lab, "h1c1", group, {"h1>h3", "h3c1"})
+                second.join()
+                goes_to(lab, "h1c1", group, {"h1>h3", "h3c1", "h1>h2", "h2c1"})
+                second.leave()
+                goes_to(lab, "h1c1", group, {"h1>h3", "h3c1"})
+            goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3c1"})
+            _, (received,) = feed.stop()
     assert received.duplicated == 0
 
 
 def test_a_stream_goes_on_without_daemons_and_is_not_disturbed_by_their_return(lab: Lab, group: str) -> None:
-    receivers = [lab.container("h2c1"), lab.container("h3c1")]
-    with feeding(lab.container("h1c1"), receivers, group, group=True, rate=RATE, seconds=200, idle=30) as feed:
-        feed.wait_until_heard()
-        for host in lab.hosts:  # the sender's, the relay's, a receiver's
-            host.kill_daemon()
-            host.restart_daemon()
-        lab.wait()
-        sent, received = feed.stop()
+    sender, receivers = lab.container("h1c1"), [lab.container("h2c1"), lab.container("h3c1")]
+    with Member(receivers[0], group).join(), Member(receivers[1], group).join():
+        goes_to(lab, "h1c1", group, {"h1>h2", "h2c1", "h2>h3", "h3c1"})
+        with feeding(sender, receivers, group, group=True, rate=RATE, seconds=200, idle=30) as feed:
+            feed.wait_until_heard()
+            for host in lab.hosts:  # the sender's, the relay's, a receiver's
+                host.kill_daemon()
+                host.restart_daemon()
+            lab.wait()
+            sent, received = feed.stop()
     assert sent.refused == 0
     assert [(each.lost, each.duplicated) for each in received] == [(0, 0)] * 2
 
@@ -80,17 +75,5 @@ def test_memberships_outlive_all_daemons(lab: Lab, group: str) -> None:
         lab.wait()
         assert spread(lab, "h1c1", group).keys() == members
         assert spread(lab, "h1c2", group).keys() == {"h1>h2", "h2c2"}
-    goes_to(lab, "h1c1", group, {"h1>h2", "h2c2"})
+    goes_to(lab, "h1c1", group, {"h1>h2", "h2c2"})  # the others have left
     lab.host("h2").ripstop("multicast", "leave", *static)
-    goes_to(lab, "h1c1", group, set())
-
-
-def test_who_leaves_while_no_daemon_listens_is_found_out(lab: Lab, group: str) -> None:
-    with Member(lab.container("h3c1"), group).join(), Member(lab.container("h2c1"), group).join() as leaving:
-        goes_to(lab, "h1c1", group, {"h1>h2", "h2c1", "h2>h3", "h3c1"})
-        lab.host("h2").kill_daemon()
-        leaving.leave()
-        lab.host("h2").restart_daemon()
-        lab.wait()
-        assert spread(lab, "h1c1", group).keys() >= {"h2>h3", "h3c1"}
-        goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3c1"}, seconds=40)  # a membership lasts for 21 s

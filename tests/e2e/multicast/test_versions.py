@@ -64,7 +64,7 @@ def test_joins(lab: Lab, group: str, group6: str, family: int, version: int, rep
     ):
         member.join()
         goes_to(lab, "h1c1", address, {"h1>h2", "h2>h3", "h3c1"})
-    assert {message[0] for message in about(address, said)} == {report}
+    assert report in {message[0] for message in about(address, said)}  # beside an answer that was due before
 
 
 @pytest.mark.parametrize(("family", "version"), [(4, 2), (6, 1)])
