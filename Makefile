@@ -6,6 +6,14 @@ BIN := .venv/bin
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
           iputils-ping iperf3 tcpdump python3 python3-venv
+DEBIAN_QEMU := qemu-system-x86 busybox-static
+
+# install those of the packages $(1) that are missing
+define install
+@missing=$$(for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+if [ -n "$$missing" ]; then echo "installing" $$missing; apt-get update -qq; \
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -13,9 +21,11 @@ help: ## this list
 setup: .venv/.ready bpf ## Debian packages that are missing, .venv, eBPF objects
 
 .stamp-debian: Makefile
-	@missing=$$(for p in $(DEBIAN); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
-	if [ -n "$$missing" ]; then echo "installing" $$missing; apt-get update -qq; \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	$(call install,$(DEBIAN))
+	@touch $@
+
+.stamp-qemu: Makefile
+	$(call install,$(DEBIAN_QEMU))
 	@touch $@
 
 .venv/.ready: requirements/dev.txt pyproject.toml | .stamp-debian
@@ -50,6 +60,9 @@ sim: setup ## the simulations with more seeds: make sim SEEDS=100000 [SUITE=ipam
 bench: setup bench-tools ## measure against the bare underlay and kernel VXLAN
 	@$(BIN)/python -m bench
 
+check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
+	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
+
 wheel: setup ## build the wheel with the eBPF objects in it
 	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
@@ -61,7 +74,7 @@ lab: setup ## pretend hosts to play with: make lab HOSTS=5
 	@$(BIN)/ripstop lab up --hosts $(or $(HOSTS),3)
 
 clean: ## remove what was built
-	@rm -rf .venv .stamp-debian build dist src/ripstop/kernel/objects/*.o
+	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench wheel format lab clean
+.PHONY: help setup bpf bench-tools demo check test sim bench check-kernel wheel format lab clean

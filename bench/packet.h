@@ -9,7 +9,11 @@
 #define END_REPEATS 20		 /* the end marker is sent that often, so that loss does not hide it */
 #define END_SPACING_NS 5000000	 /* between two of them */
 
-enum packet_kind { PACKET_DATA = 1, PACKET_END = 2 };
+enum packet_kind {
+	PACKET_DATA = 1,
+	PACKET_END = 2,
+	PACKET_HELLO = 3, /* of no stream: shows that there is a way */
+};
 
 struct packet {
 	uint32_t magic;

@@ -11,7 +11,8 @@
 static const char usage[] =
 	"usage: udp_recv [options] PORT\n"
 	"\n"
-	"Prints \"ready\" once its socket is bound, and \"started\" at the first packet; receives one udp_send stream\n"
+	"Prints \"ready\" once its socket is bound, \"reached\" at the first packet of `udp_send --hello`, and\n"
+	"\"started\" at the first one that is numbered; receives one udp_send stream\n"
 	"until its end marker (or silence) and prints one JSON line:\n"
 	"  received    packets, repeated ones left out      sent        what the sender says; null if unheard\n"
 	"  lost        sent - received (no end marker: gaps up to the highest number seen)\n"
@@ -37,7 +38,7 @@ struct tally {
 	uint64_t stream, received, duplicated, reordered, foreign, overflow;
 	uint64_t next; /* highest number seen + 1 */
 	uint64_t told; /* by the end marker */
-	int started, ended;
+	int reached, started, ended;
 	int64_t first, last, max_gap;
 	uint8_t *seen;
 	uint64_t seen_bytes;
@@ -123,6 +124,13 @@ static void take(struct tally *t, const struct packet *packet, size_t size, int6
 {
 	if (size < sizeof(*packet) || packet->magic != PACKET_MAGIC || packet->sequence >> 40) {
 		t->foreign++;
+		return;
+	}
+	if (packet->kind == PACKET_HELLO) {
+		if (!t->reached++) {
+			puts("reached");
+			fflush(stdout);
+		}
 		return;
 	}
 	if (!t->started) {

@@ -7,7 +7,8 @@
 #include "common.h"
 #include "packet.h"
 
-#define MAX_BATCH 256
+#define MAX_BATCH	 256
+#define HELLO_SPACING_NS 2000000
 
 static const char usage[] =
 	"usage: udp_send [options] ADDRESS PORT\n"
@@ -25,7 +26,8 @@ static const char usage[] =
 	"  --ttl N           of multicast packets (16)\n"
 	"  --gso BYTES       UDP_SEGMENT: the kernel cuts each --size packet into ones of BYTES; nothing is\n"
 	"                    numbered then, so use it without udp_recv\n"
-	"  --no-end          do not send the end marker that makes udp_recv stop\n";
+	"  --no-end          do not send the end marker that makes udp_recv stop\n"
+	"  --hello           send nothing but a packet every 2 ms that makes udp_recv say \"reached\"\n";
 
 struct config {
 	const char *address, *port, *interface;
@@ -33,7 +35,7 @@ struct config {
 	double rate, seconds;
 	uint64_t count;
 	unsigned int batch;
-	int ttl, gso, no_end;
+	int ttl, gso, no_end, hello;
 };
 
 struct sender {
@@ -57,7 +59,8 @@ static struct config parse(int argc, char **argv)
 	static const struct option options[] = {
 		{"size", 1, NULL, 's'},	 {"rate", 1, NULL, 'r'},      {"seconds", 1, NULL, 't'}, {"count", 1, NULL, 'c'},
 		{"batch", 1, NULL, 'b'}, {"interface", 1, NULL, 'i'}, {"ttl", 1, NULL, 'l'},	 {"gso", 1, NULL, 'g'},
-		{"no-end", 0, NULL, 'e'}, {"help", 0, NULL, 'h'},     {}};
+		{"no-end", 0, NULL, 'e'}, {"hello", 0, NULL, 'o'},
+		{"help", 0, NULL, 'h'},	 {}};
 	struct config c = {.size = 1300, .seconds = 5, .batch = 32, .ttl = 16};
 	int option;
 
@@ -72,6 +75,7 @@ static struct config parse(int argc, char **argv)
 		case 'l': c.ttl = parse_number("--ttl", optarg); break;
 		case 'g': c.gso = parse_number("--gso", optarg); break;
 		case 'e': c.no_end = 1; break;
+		case 'o': c.hello = 1; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);
 		}
@@ -189,6 +193,18 @@ static void send_end(struct sender *s)
 	}
 }
 
+static void send_hellos(struct sender *s, const struct config *c)
+{
+	struct packet hello = {.magic = PACKET_MAGIC, .kind = PACKET_HELLO, .stream = s->stream};
+	int64_t stop = now_ns() + (int64_t)(c->seconds * NS_PER_S);
+
+	while (!told_to_stop && now_ns() < stop) {
+		if (send(s->fd, &hello, sizeof(hello), 0) < 0 && !is_passing(errno))
+			die("send: %s", strerror(errno));
+		sleep_until(now_ns() + HELLO_SPACING_NS);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct sender s;
@@ -199,6 +215,10 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	open_socket(&s, &c);
+	if (c.hello) {
+		send_hellos(&s, &c);
+		return 0;
+	}
 	prepare(&s, &c);
 	start = now_ns();
 	send_all(&s, &c);

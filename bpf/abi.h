@@ -13,7 +13,7 @@
 #define MAX_GROUPS   131072 /* (any, group) and (source, group) alike */
 #define MAX_BRANCHES 262144
 #define MAX_STREAMS  16384
-#define MAX_TAILS    256 /* one for each value of a byte */
+#define MAX_TAILS    1024 /* streams of which a CPU remembers the audience */
 #define UPCALL_BYTES (1 << 18)
 #define SNOOP_BYTES  (1 << 20)
 #define UPCALL_FRAME 256 /* bytes of a frame that an upcall carries */
@@ -58,7 +58,7 @@ struct device {
 };
 
 struct fdb_value {
-	__u64 seen;    /* ns, CLOCK_MONOTONIC; at most a second stale */
+	__u64 seen;    /* ns, CLOCK_MONOTONIC; at most two seconds stale */
 	__u32 ifindex; /* local port, or 0 */
 	__u16 peer;    /* remote peer, or 0; exactly one of the two is set */
 	__u16 unused;

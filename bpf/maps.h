@@ -87,7 +87,7 @@ struct {
 	__type(value, struct stream);
 } streams SEC(".maps");
 
-/* Programs write, the daemon reads, and adds to the above.  Key: as that of `audiences` in lib/members.h. */
+/* Programs write and add to the above in the end; the daemon reads.  Key: as that of `audiences` in lib/members.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_TAILS);

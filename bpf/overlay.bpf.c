@@ -250,6 +250,8 @@ static __always_inline int receive_members(struct __sk_buff *skb, const struct c
 	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
 	__u32 size = skb->len - OVERHEAD;
 
+	if (!tally)
+		return drop(DROP_COPY);
 	count(skb, COUNT_RECEIVED_FAST);
 	if (audience->count) {
 		if (strip(skb, frame))
@@ -269,8 +271,9 @@ int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
 	struct group group = { .scope = SCOPE_ALL };
-	struct tally *tally = new_tally();
 	struct audience *audience = NULL;
+	struct tally *tally = NULL;
+	bool believed = false;
 	struct moment now;
 	const struct fdb_value *to;
 	struct flow *flow = NULL;
@@ -282,7 +285,7 @@ int from_underlay(struct __sk_buff *skb)
 	enum reach reach;
 	struct way way;
 
-	if (!cfg || !tally || !cfg->own || !read_outer(skb, cfg, &outer))
+	if (!cfg || !cfg->own || !read_outer(skb, cfg, &outer))
 		return TC_ACT_UNSPEC;
 	if (read_frame(skb, OVERHEAD, &frame))
 		return TC_ACT_UNSPEC;
@@ -300,8 +303,9 @@ int from_underlay(struct __sk_buff *skb)
 		audience = audience_slot(group.key);
 		if (!audience)
 			return TC_ACT_UNSPEC;
-		if (frame.fast && is_audience(audience, group.key, &key, &now))
-			return receive_members(skb, cfg, &frame, audience, &now, tally);
+		believed = is_audience(audience, group.key, &key, &now);
+		if (believed && frame.fast && !audience->children)
+			return receive_members(skb, cfg, &frame, audience, &now, new_tally());
 	} else {
 		flow = flow_slot(&frame);
 		if (!flow)
@@ -341,13 +345,18 @@ int from_underlay(struct __sk_buff *skb)
 		const struct tree *tree = bpf_map_lookup_elem(&trees, &arrival.vni);
 		__u64 children = ALL_CHILDREN;
 
+		tally = new_tally();
+		if (!tally)
+			return drop(DROP_COPY);
 		if (!tree || tree->parent != arrival.sender)
 			return drop(DROP_WRONG_PARENT);
-		if (audience) {
+		if (audience && !(believed && audience->mark == tree->mark)) {
 			address_audience(audience, group.key, 0, arrival.vni);
 			choose(cfg, tree, arrival.vni, audience);
-			children = audience->children;
+			remember_audience(audience, &key, &now);
 		}
+		if (audience)
+			children = audience->children;
 		if (tree->count && children) {
 			bool keep = !audience || audience->count;
 
@@ -360,10 +369,8 @@ int from_underlay(struct __sk_buff *skb)
 			} else {
 				return drop(DROP_TTL);
 			}
-		} else if (audience) {
-			remember_audience(audience, &key, &now); /* local ports only */
 		} else if (flow && is_group(frame.target)) {
-			remember_port(flow, &key, &now, &frame, 0);
+			remember_port(flow, &key, &now, &frame, 0); /* local ports only */
 		}
 	} else if (arrival.destination != cfg->own) {
 		const struct hop *hop = bpf_map_lookup_elem(&routes, &arrival.destination);

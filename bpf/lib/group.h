@@ -27,6 +27,8 @@ enum scope {
 	SCOPE_ROUTERS, /* a membership report: to multicast routers alone (RFC 4541, section 2.1.1) */
 };
 
+typedef __u64 __attribute__((may_alias)) word;
+
 /* What was read last.  On one CPU, as programs do not interrupt each other; not on the stack, which is full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -56,6 +58,23 @@ static __always_inline const void *read_header(struct __sk_buff *skb, __u32 at, 
 	return header;
 }
 
+/* Written as it is read later, by whole words: reading what was written in parts has to wait for the parts. */
+static __always_inline void set_key(struct group_key *key, __u64 group0, __u64 group1, __u64 source0, __u64 source1)
+{
+	word *words = (word *)key;
+
+	words[0] = group0;
+	words[1] = group1;
+	words[2] = source0;
+	words[3] = source1;
+}
+
+/* The lower half of an IPv4 address as IPv6 has it (RFC 4291, section 2.5.5.2); the upper one is zero. */
+static __always_inline __u64 mapped(__be32 address)
+{
+	return bpf_htonl(0xffff) | (__u64)address << 32;
+}
+
 /* A message whose type is not there to be read is taken for a report: routers may make of it what they like. */
 static __always_inline enum scope igmp_scope(struct __sk_buff *skb, __u32 at)
 {
@@ -78,7 +97,6 @@ static __always_inline struct group read_group_v4(struct __sk_buff *skb, __u32 a
 {
 	const struct iphdr *ip = read_header(skb, at, sizeof(*ip));
 	struct group group = { .scope = SCOPE_ALL };
-	const __be32 mapped = bpf_htonl(0xffff); /* IPv4 addresses as IPv6 has them: RFC 4291, section 2.5.5.2 */
 	__be32 target, source;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
@@ -96,10 +114,7 @@ static __always_inline struct group read_group_v4(struct __sk_buff *skb, __u32 a
 	if ((target & bpf_htonl(0xffffff00)) == bpf_htonl(0xe0000000)) /* 224.0.0.0/24 stays on the link: RFC 5771 */
 		return group;
 	group.scope = SCOPE_MEMBERS;
-	__builtin_memcpy(key->group + 8, &mapped, sizeof(mapped));
-	__builtin_memcpy(key->group + 12, &target, sizeof(target));
-	__builtin_memcpy(key->source + 8, &mapped, sizeof(mapped));
-	__builtin_memcpy(key->source + 12, &source, sizeof(source));
+	set_key(key, 0, mapped(target), 0, mapped(source));
 	return group;
 }
 
@@ -108,13 +123,15 @@ static __always_inline struct group read_group_v6(struct __sk_buff *skb, __u32 a
 	const struct ipv6hdr *ip = read_header(skb, at, sizeof(*ip));
 	struct group group = { .scope = SCOPE_ALL };
 	__u32 upper = at + sizeof(*ip);
+	const word *target, *source;
 	__u8 protocol, scope, type;
 
 	if (!ip || ip->version != 6 || ip->daddr.s6_addr[0] != 0xff)
 		return group;
 	scope = ip->daddr.s6_addr[1] & 0xf;
-	__builtin_memcpy(key->group, &ip->daddr, sizeof(key->group));
-	__builtin_memcpy(key->source, &ip->saddr, sizeof(key->source));
+	target = (const word *)&ip->daddr;
+	source = (const word *)&ip->saddr;
+	set_key(key, target[0], target[1], source[0], source[1]);
 	protocol = upper_protocol(skb, ip->nexthdr, &upper);
 	if (protocol == PROTOCOL_PIM) {
 		group.telling = true;
@@ -142,13 +159,12 @@ static __always_inline struct group read_group(struct __sk_buff *skb, __u32 at, 
 
 	if (!key || skb->vlan_present || is_broadcast(frame->target))
 		return group;
-	__builtin_memset(key, 0, sizeof(*key));
 	if (frame->type == bpf_htons(ETH_P_IP))
 		group = read_group_v4(skb, at + ETH_HLEN, key);
 	else if (frame->type == bpf_htons(ETH_P_IPV6))
 		group = read_group_v6(skb, at + ETH_HLEN, key);
 	if (group.scope == SCOPE_ROUTERS)
-		__builtin_memset(key, 0, sizeof(*key));
+		set_key(key, 0, 0, 0, 0);
 	group.key = key;
 	return group;
 }

@@ -105,19 +105,25 @@ static long visit_slot(void *map, const __u32 *key, const struct device *device,
 	return 0;
 }
 
-/* Copy the packet to all flood ports but the last. */
+/*
+ * Copy the packet to all flood ports but the last.
+ *
+ * Before Linux 6.7 the verifier takes a callback as called once.  With `last` known to be 0 before it, it would remove
+ * the copying; after the plain calls `last` may be anything.
+ */
 static __always_inline void copy_to_ports(struct walk *walk)
 {
 	__u32 slots = walk->slots;
 
 #pragma clang loop unroll(full)
 	for (__u32 slot = 0; slot < FEW_DEVICES; slot++) {
+		const struct device *device;
 		__u32 key = slot;
-		const struct device *device = bpf_map_lookup_elem(&devices, &key);
 
-		if (!device || slot >= slots)
+		if (slot >= slots)
 			return;
-		if (device->flags & DEVICE_FLOOD)
+		device = bpf_map_lookup_elem(&devices, &key);
+		if (device && device->flags & DEVICE_FLOOD)
 			visit(walk, device->ifindex);
 	}
 	if (slots > FEW_DEVICES)

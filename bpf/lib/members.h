@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* Who gets a group's packets: looked up, believed for a tick as other decisions are (lib/flow.h), and counted. */
+/* Who gets a group's packets: looked up, believed until something changes, and counted. */
 #ifndef RIPSTOP_MEMBERS_H
 #define RIPSTOP_MEMBERS_H
 
@@ -9,8 +9,7 @@
 
 #define ALL_PORTS    0xffffffffU /* instead of a number of receivers */
 #define ALL_CHILDREN (~0ULL)
-
-typedef __u64 __attribute__((may_alias)) word;
+#define BELIEVED     (REFRESH / 2) /* ns, and not after any change: so long may the source's MAC go without being seen */
 
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
@@ -19,11 +18,11 @@ struct audience {
 	__u32 mark; /* the tree's */
 	struct flow_key key;
 	struct moment moment;
-	struct branch_key look_up; /* here and not on the stack, which is full */
 	__u64 children; /* bits, by place in the source's tree */
 	__u32 routers;	/* it is routers alone */
 	__u32 count;	/* of our own ports, or ALL_PORTS */
 	__u32 ports[FEW_RECEIVERS];
+	struct branch_key look_up; /* here and not on the stack, which is full */
 	__u64 slots[MAX_DEVICES / 64];
 };
 
@@ -40,7 +39,7 @@ static __always_inline struct audience *audience_slot(const struct group_key *st
 {
 	const word *group = (const word *)stream->group, *source = (const word *)stream->source;
 	__u32 hash = (__u32)(group[1] >> 32) * 0x9e3779b1u + (__u32)(source[1] >> 32) * 0x85ebca77u;
-	__u32 slot = hash >> 24;
+	__u32 slot = (__u64)hash * MAX_TAILS >> 32; /* addresses differ in their last byte, which is the highest here */
 	struct audience *audience = bpf_map_lookup_elem(&audiences, &slot);
 
 	if (audience)
@@ -53,11 +52,12 @@ static __always_inline bool is_audience(const struct audience *audience, const s
 {
 	const word *known = (const word *)&audience->stream, *wanted = (const word *)stream;
 
-	return is_same_moment(&audience->moment, moment) && known[0] == wanted[0] && known[1] == wanted[1] &&
-	       known[2] == wanted[2] && known[3] == wanted[3] && is_same_kind(&audience->key, key);
+	return moment->tick - audience->moment.tick < BELIEVED && moment->changes == audience->moment.changes &&
+	       known[0] == wanted[0] && known[1] == wanted[1] && known[2] == wanted[2] && known[3] == wanted[3] &&
+	       is_same_kind(&audience->key, key);
 }
 
-/* Add what was counted in a slot to the stream's own numbers.  Once a tick is enough: a lookup per packet is dear. */
+/* Add what was counted in a slot to the stream's own numbers, as another one takes its place. */
 static __always_inline void settle(struct tail *tail)
 {
 	struct stream *stream;
@@ -78,17 +78,22 @@ static __always_inline void settle(struct tail *tail)
 	tail->counted = (struct stream){};
 }
 
-/* Begin a stream's audience anew. */
+/* Begin a stream's audience anew.  What was counted of it stays: a lookup in `streams` is dear. */
 static __always_inline void address_audience(struct audience *audience, const struct group_key *stream, __u32 port,
 					     __u32 peer)
 {
 	struct tail *tail = bpf_map_lookup_elem(&tails, &audience->slot);
+	const word *group = (const word *)stream, *known;
 
-	audience->stream.stream = *stream;
+	set_key(&audience->stream.stream, group[0], group[1], group[2], group[3]);
 	audience->stream.ifindex = port;
 	audience->stream.peer = peer;
-	audience->routers = !*(const word *)stream->group && !((const word *)stream->group)[1];
-	if (tail) {
+	audience->routers = !group[0] && !group[1];
+	if (!tail)
+		return;
+	known = (const word *)&tail->key;
+	if (known[0] != group[0] || known[1] != group[1] || known[2] != group[2] || known[3] != group[3] ||
+	    tail->key.ifindex != port || tail->key.peer != peer) {
 		settle(tail);
 		tail->key = audience->stream;
 	}
@@ -156,7 +161,7 @@ static __always_inline void choose(const struct config *cfg, const struct tree *
 		audience->children = branch->mark == tree->mark ? branch->children : ALL_CHILDREN;
 }
 
-/* Believe what was chosen for the rest of the tick. */
+/* Believe what was chosen. */
 static __always_inline void remember_audience(struct audience *audience, const struct flow_key *key,
 					      const struct moment *moment)
 {

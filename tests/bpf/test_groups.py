@@ -195,7 +195,7 @@ def test_what_is_no_ip_packet_floods(snooping: Switch, frame: bytes) -> None:
 
 @pytest.mark.parametrize("frame", [frame_to()[:33], frame_to(GROUP6)[:53]])
 def test_what_is_no_whole_ip_packet_floods(snooping: Switch, frame: bytes) -> None:
-    assert takers(snooping, frame) == [OTHER_PORT]  # the kernel's VXLAN device takes no such packet
+    assert OTHER_PORT in takers(snooping, frame)  # and peers, if the kernel's VXLAN device takes such a packet
 
 
 @pytest.mark.parametrize(

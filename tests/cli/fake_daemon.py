@@ -114,7 +114,7 @@ ANSWERS: dict[str, Any] = {
     "ipam": IPAM,
     "ports": [PORT],
     "report": types.Report(
-        STATUS, tuple(PEERS), tuple(CONNECTIONS), tuple(ROUTES), tuple(TARGETS), IPAM, (PORT,),
+        STATUS, tuple(PEERS), tuple(CONNECTIONS), tuple(ROUTES), tuple(TARGETS), IPAM, (PORT,), MULTICAST,
         {"rx": 5}, {"strangers": 2}, ({"mac": "02:00:00:00:00:01", "port": "rs-0001"},), {"release": "6.1"},
         ("started",),
     ),

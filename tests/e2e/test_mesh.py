@@ -3,11 +3,13 @@
 import struct
 import time
 
+from ripstop.lab import traffic
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
-from tests.e2e.feed import GROUP, feed
 from tests.e2e.polling import eventually
+
+GROUP = "239.1.2.3"
 
 
 def state_of(host: Host, nickname: str) -> str:
@@ -24,10 +26,10 @@ def test_relayed_hosts_are_one_ethernet(chain: Lab) -> None:
     first, third = chain.container("h1c1"), chain.container("h3c1")
     assert first.ping(third.address()) is not None
     assert first.ping(f"{third.link_local()}%eth0") is not None
-    with feed(first, [chain.container("h2c1"), third], GROUP, rate=2000, count=2000) as result:
-        pass
-    assert result.lost == [0, 0]
-    assert [count["duplicated"] for count in result.counts] == [0, 0]
+    receivers = [chain.container("h2c1"), third]
+    with traffic.feeding(first, receivers, GROUP, group=True, rate=2000, count=2000) as feed:
+        _, received = feed.finish()
+    assert [(got.received, got.lost, got.duplicated) for got in received] == [(2000, 0, 0)] * 2
 
 
 def test_a_cut_is_healed_over_another_way_and_back(chain: Lab) -> None:
@@ -61,15 +63,17 @@ def test_a_killed_daemon_loses_no_packet(pair: Lab) -> None:
         sender.ping(receiver.address()) is not None
     )  # until ARP is answered the sender's kernel keeps 101 packets only
     for victim in ("h1", "h2"):
-        with feed(sender, [receiver], receiver.address(), rate=10_000, count=60_000, size=200) as unicast:
+        with traffic.feeding(sender, [receiver], receiver.address(), rate=10_000, count=60_000, size=200) as unicast:
             pair.host(victim).kill_daemon()
             pair.host(victim).restart_daemon()
-        assert unicast.lost == [0] and unicast.counts[0]["reordered"] == 0
-    with feed(sender, [receiver], GROUP, rate=10_000, count=60_000, size=200) as multicast:
+            _, (got,) = unicast.finish()
+        assert (got.received, got.lost, got.reordered) == (60_000, 0, 0)
+    with traffic.feeding(sender, [receiver], GROUP, group=True, rate=10_000, count=60_000, size=200) as multicast:
         pair.host("h2").kill_daemon()
         time.sleep(2.5)  # a daemon that stays away for a while is what is tested
         pair.host("h2").restart_daemon()
-    assert multicast.lost == [0] and multicast.counts[0]["duplicated"] == 0
+        _, (got,) = multicast.finish()
+    assert (got.received, got.lost, got.duplicated) == (60_000, 0, 0)
 
 
 def test_a_dead_host_is_noticed_and_comes_back(chain: Lab) -> None:

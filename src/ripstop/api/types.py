@@ -285,6 +285,7 @@ class Report(msgspec.Struct):
     targets: tuple[Target, ...]
     ipam: IpamStatus
     ports: tuple[Port, ...]
+    multicast: MulticastStatus
     counters: dict[str, int]
     control: dict[str, int]  # of the control plane: bad messages, strangers, reconnects
     fdb: tuple[dict[str, str], ...]

@@ -8,6 +8,7 @@ import msgspec
 from ripstop import __version__
 from ripstop.api.types import Report, Version
 from ripstop.cli.containers import show_ports
+from ripstop.cli.multicast import show_groups, show_members, show_streams
 from ripstop.cli.output import Column, present, print_fields, print_table, safe
 from ripstop.cli.status import show_connections, show_ipam, show_peers, show_routes, show_status, show_targets
 from ripstop.client import Client, DaemonUnreachableError
@@ -59,6 +60,12 @@ def show_report(report: Report) -> None:
     show_ipam(report.ipam)
     _heading("containers")
     show_ports(report.ports)
+    _heading("multicast groups")
+    show_groups(report.multicast)
+    _heading("multicast members")
+    show_members(report.multicast.members)
+    _heading("multicast sources")
+    show_streams(report.multicast.streams)
     _heading("datapath counters")
     _show_counts(report.counters)
     _heading("control plane counters")

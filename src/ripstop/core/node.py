@@ -68,9 +68,9 @@ class Node:
             case FormerRows(deliveries):
                 found = self.multicast.restore(deliveries, now)
             case JoinRequested(request, port, group, wanted):
-                found = self.multicast.join(request, port, group, wanted)
+                found = self.multicast.join(request, port, group, wanted, now)
             case LeaveGroupRequested(request, port, group):
-                found = self.multicast.leave(request, port, group)
+                found = self.multicast.leave(request, port, group, now)
             case _:
                 found = self.mesh.receive(event, now)
         return list(self._route(found, now))
@@ -94,12 +94,12 @@ class Node:
                     yield from self._route(self.mesh.receive(item, now), now)
                 case Learned(entries):
                     yield from self._route(self.allocator.learn(entries, now), now)
-                    yield from self._route(self.multicast.learn(entries), now)
+                    yield from self._route(self.multicast.learn(entries, now), now)
                 case Heard(peer, body):
                     yield from self._route(self.allocator.hear(peer, body, now), now)
                 case ReachabilityChanged(peers):
                     yield from self._route(self.allocator.set_reachable(peers, now), now)
                 case TreesChanged(ids, places):
-                    yield from self._route(self.multicast.use_mesh(ids, places), now)
+                    yield from self._route(self.multicast.use_mesh(ids, places, now), now)
                 case _:
                     yield item

@@ -147,6 +147,7 @@ class Controller:
             targets=tuple(views.targets(self._node.mesh)),
             ipam=views.ipam(self._node),
             ports=tuple([self._port(port) for port in self._containers.ports]),
+            multicast=await self._membership.status(),
             counters=counters,
             control={**asdict(self._control.counters), "unsent_probes": self._shell.unsent_probes},
             fdb=tuple(views.station(entry) for entry in datapath.fdb()),

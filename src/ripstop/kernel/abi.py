@@ -12,6 +12,7 @@ MAX_CHILDREN = 64
 MAX_GROUPS = 131072
 MAX_BRANCHES = 262144
 MAX_STREAMS = 16384
+MAX_TAILS = 1024
 UPCALL_FRAME = 256  # bytes of a frame that an upcall carries
 FEW_RECEIVERS = 8  # of a group among our own ports, that are listed
 SNOOP_FRAME = 512  # bytes of the frames that take the small record
@@ -162,6 +163,6 @@ PINNED = (
 
 def abi_hash() -> str:
     """Return a short name for everything programs and daemon must agree on: maps under another one are not ours."""
-    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS)
+    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS, MAX_TAILS)
     numbers = [list(enum) for enum in (ConfigFlags, DeviceFlags, HopFlags, GroupFlags, DropReason, CounterClass)]
     return hashlib.sha256(repr((LAYOUTS, PINNED, sizes, numbers)).encode()).hexdigest()[:12]

@@ -38,7 +38,7 @@ class FdbEntry:
     mac: str
     ifindex: int  # of the local port, or 0
     peer: ShortId  # the remote peer, or NO_PEER
-    age: float  # seconds since it was seen, at most a second too much
+    age: float  # seconds since it was seen, at most two too much
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +269,8 @@ class Datapath:
 
     def destroy(self) -> None:
         """Take the switch out of the kernel: no filter, no pin, nothing known."""
-        for ifindex, _ in list(self._devices.values()):
-            self.detach(ifindex)
+        for ifindex, _ in self._devices.values():
+            bpf_tc.detach_ingress(ifindex)
         self.close()
         bpf.unpin(self._pins, abi.PINNED)
         with suppress(OSError):

@@ -1,8 +1,9 @@
 """Forwarding tables as map elements, and the steps from what the maps hold to what they must hold.  Pure."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import islice
 from typing import Final
@@ -85,13 +86,15 @@ def departed(actual: Image, desired: Image) -> frozenset[int]:
     return frozenset(peer for peer, addresses in before.items() if addresses.isdisjoint(after.get(peer, frozenset())))
 
 
+@lru_cache(maxsize=abi.MAX_PEERS)  # asked for each branch of the tree
 def children_of(tree: bytes) -> tuple[ShortId, ...]:
     """Return the children in a tree as its map has it, in their order."""
     _, count, _, hops = abi.TREE.packer.unpack(tree)
     return tuple(ShortId(hop[2]) for hop in islice(abi.HOP.packer.iter_unpack(hops), count))
 
 
-def mark_of(children: Iterable[ShortId]) -> int:
+@lru_cache(maxsize=abi.MAX_PEERS)
+def mark_of(children: tuple[ShortId, ...]) -> int:
     """Return a number that tells one order of children from another: bits of a branch mean their places in it."""
     return zlib.crc32(b"".join(_number(child) for child in children))
 
@@ -134,5 +137,5 @@ def _hop(hop: Hop, flags: abi.HopFlags) -> bytes:
 
 def _tree(tree: Tree, flags: abi.HopFlags) -> bytes:
     children = tree.children[: abi.MAX_CHILDREN]
-    mark = mark_of(child.peer for child in children)
+    mark = mark_of(tuple(child.peer for child in children))
     return abi.TREE.packer.pack(tree.parent, len(children), mark, b"".join(_hop(child, flags) for child in children))

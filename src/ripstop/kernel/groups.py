@@ -151,7 +151,8 @@ class Groups:
         """
         ours = {ifindex for ifindex, flags in self._devices.values() if flags & DeviceFlags.PORT}
         chosen = tuple(sorted({port for port in ports if port in ours}))
-        self._put_receivers(pack_selector(selector), Receivers(chosen, by_source))
+        if self._write_receivers(pack_selector(selector), Receivers(chosen, by_source)):
+            self._changed()
 
     def remove_receivers(self, selector: Selector) -> None:
         """Have no entry for our ports."""
@@ -217,10 +218,12 @@ class Groups:
 
     def forget_port(self, port: int) -> None:
         """Take a port out of every entry: its slot, and its number, may be another's soon."""
-        for key, receivers in self._receivers.items():
-            if port in receivers.ports:
-                others = tuple(other for other in receivers.ports if other != port)
-                self._put_receivers(key, Receivers(others, receivers.by_source))
+        concerned = [(key, had) for key, had in self._receivers.items() if port in had.ports]
+        for key, had in concerned:
+            others = tuple(other for other in had.ports if other != port)
+            self._write_receivers(key, Receivers(others, had.by_source))
+        if concerned:
+            self._changed()
 
     def streams(self) -> list[Stream]:
         """Return what came of each stream that was seen lately, in no order; the numbers never go back.
@@ -265,11 +268,13 @@ class Groups:
             for cpu, value in enumerate(values):
                 yield (key, cpu), abi.STREAM.packer.unpack(value)
 
-    def _put_receivers(self, key: bytes, receivers: Receivers) -> None:
-        if self._receivers.get(key) != receivers:
-            self._receivers_map.update(key, pack_receivers(receivers, self._devices))
-            self._receivers[key] = receivers
-            self._changed()
+    def _write_receivers(self, key: bytes, receivers: Receivers) -> bool:
+        """Write an entry; return whether that was needed."""
+        if self._receivers.get(key) == receivers:
+            return False
+        self._receivers_map.update(key, pack_receivers(receivers, self._devices))
+        self._receivers[key] = receivers
+        return True
 
     def _write_branches(self, peer: bytes, stream: bytes, branches: Branches) -> bool:
         """Write an entry as the peer's tree has it now; return whether that was needed."""

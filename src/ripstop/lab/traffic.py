@@ -15,6 +15,7 @@ from ripstop.lab.plan import LabError
 BUILD = Path(__file__).parents[3] / "bench/build"  # in a checkout; an installed package has no generators
 PORT = "7700"
 END_TIMEOUT = 30.0  # seconds for a tool to end after its peer has
+JOIN_TIMEOUT = 10.0  # seconds for a packet to a group to reach all who joined it
 
 
 class Sent(msgspec.Struct):
@@ -232,9 +233,27 @@ def feeding(
     send = [program("udp_send"), f"--size={size}", amount, f"--rate={rate:g}", "--interface=eth0", address, port]
     with contextlib.ExitStack() as stack:
         receivers = tuple((target, stack.enter_context(serving(target, listen))) for target in targets)
+        if group:
+            _wait_until_joined(source, receivers, address, port)
         sender = source.start(send)
         stack.callback(_finish, sender)
         yield Feed(sender, source, receivers)
+
+
+def _wait_until_joined(
+    source: Node, receivers: Sequence[tuple[Node, "subprocess.Popen[str]"]], address: str, port: str
+) -> None:
+    """Send something until every receiver has got it: a join takes a moment to get to the source's host."""
+    hello = [program("udp_send"), "--hello", f"--seconds={JOIN_TIMEOUT:g}", "--interface=eth0", address, port]
+    sender = source.start(hello)
+    try:
+        for node, process in receivers:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "reached":
+                raise LabError(f"{node.name} joined {address}, but gets nothing from {source.name}")
+    finally:
+        sender.terminate()
+        sender.communicate()
 
 
 def _finish(process: "subprocess.Popen[str]") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Container
 from random import Random
 
 from ripstop.core.effects import Effect, Send
-from ripstop.core.mesh.gossip import BATCH_INTERVAL, BATCH_KEYS, EXCHANGE_INTERVAL, Spreader
+from ripstop.core.mesh.gossip import BATCH_INTERVAL, BATCH_KEYS, EXCHANGE_INTERVAL, URGENT_INTERVAL, Spreader
 from ripstop.core.mesh.messages import Digest, Entry, Gossip, Reach, Versions, Want
 from ripstop.core.mesh.replica import Replica
 from ripstop.core.names import ConnectionId, PeerName
@@ -67,6 +67,17 @@ def test_more_news_waits_for_the_next_batch_and_goes_in_one() -> None:
     effects = side.spreader.tick((A,), BATCH_INTERVAL)
     assert len(effects) == 1
     assert gossip(effects) == {A: [entry(2, version=2), entry(3)]}
+
+
+def test_what_traffic_waits_for_hurries_a_batch() -> None:
+    side = Side()
+    side.learn(entry(1))
+    side.spreader.tick((A,), 0.0)
+    side.learn(entry(2), now=0.001)
+    assert side.spreader.deadline == BATCH_INTERVAL
+    side.spreader.spread(side.replica.merge((entry(3),)), None, 0.002, urgent=True)
+    assert side.spreader.deadline == URGENT_INTERVAL
+    assert gossip(side.spreader.tick((A,), URGENT_INTERVAL)) == {A: [entry(2), entry(3)]}
 
 
 def test_whoever_sends_the_same_is_not_sent_it() -> None:

@@ -279,6 +279,20 @@ def test_what_was_restored_may_be_anybodys_until_all_were_heard() -> None:
     assert behind.wanted == NOTHING
 
 
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("kind", [TO_IN, TO_EX])
+def test_what_was_heard_before_something_is_restored_is_wanted_too(kind: Kind, mode: Mode) -> None:
+    behind = Behind()
+    behind.say(kind, "12")
+    behind.group.restore(Filter(mode, s("23")), V3, 0.0)
+    heard = include("12") if kind is TO_IN else exclude("12")
+    assert behind.wanted == heard | Filter(mode, s("23"))
+    for _ in range(6):
+        behind.wait(5.0)
+        behind.say(IS_IN if kind is TO_IN else IS_EX, "12")
+    assert behind.wanted == heard
+
+
 @pytest.mark.parametrize("version", [V1, V2])
 def test_older_hosts_of_a_former_life_are_believed_to_be_present(version: Version) -> None:
     behind = Behind()

@@ -8,7 +8,7 @@ from ripstop.core.multicast.filters import EVERYTHING, Filter, Mode
 from ripstop.core.multicast.interest import Interest
 from ripstop.core.multicast.limits import Refusal
 from ripstop.core.multicast.messages import ANY_GROUP, Family, Kind, Query, Record, Report, Version
-from ripstop.core.multicast.multicast import Multicast, MulticastSettings, former_wants
+from ripstop.core.multicast.multicast import SLICE, Multicast, MulticastSettings, former_wants
 from ripstop.core.multicast.port import SendQuery
 from ripstop.core.multicast.tables import Branching, Delivery, Row, Selector
 from ripstop.core.names import NO_PEER, MulticastIp, PeerName, PortId, RequestId, ShortId, SourceIp
@@ -27,7 +27,8 @@ def started() -> Multicast:
     """Return one with a port and a peer."""
     multicast = Multicast(A, MulticastSettings())
     multicast.use_ports((PORT, OTHER), 0.0)
-    assert multicast.use_mesh(IDS, PLACES) == [Distribute((), complete=True)]
+    multicast.restore((), 0.0)
+    assert multicast.use_mesh(IDS, PLACES, 0.0) == [Distribute((), complete=True)]
     return multicast
 
 
@@ -57,15 +58,15 @@ def test_a_join_is_delivered_and_announced_and_a_leave_undoes_it() -> None:
 def test_what_a_peer_wants_is_branched_to_it() -> None:
     multicast = started()
     news = said([*Interest(B).set(GROUP, EVERYTHING)])
-    assert rows(multicast.learn(news)) == [Branching(ShortId(1), Selector(GROUP), (ShortId(2),))]
+    assert rows(multicast.learn(news, 1.0)) == [Branching(ShortId(1), Selector(GROUP), (ShortId(2),))]
 
 
 def test_the_kernel_is_left_alone_until_the_mesh_is_known() -> None:
     multicast = Multicast(A, MulticastSettings())
     multicast.use_ports((PORT,), 0.0)
     assert rows(multicast.hear(PORT, HOST, JOIN, 1.0)) == []
-    assert multicast.use_mesh(IDS, PLACES) == [Distribute((Delivery(Selector(GROUP), (PORT,)),), complete=True)]
-    assert multicast.use_mesh(IDS, PLACES) == []
+    assert multicast.use_mesh(IDS, PLACES, 0.0) == [Distribute((Delivery(Selector(GROUP), (PORT,)),), complete=True)]
+    assert multicast.use_mesh(IDS, PLACES, 0.0) == []
 
 
 def test_a_router_makes_its_port_get_everything() -> None:
@@ -87,24 +88,24 @@ def test_a_port_that_goes_takes_its_groups_with_it() -> None:
 def test_static_members() -> None:
     multicast = started()
     wanted = Filter(Mode.INCLUDE, (SOURCE,))
-    effects = multicast.join(RequestId(1), PORT, GROUP, wanted)
+    effects = multicast.join(RequestId(1), PORT, GROUP, wanted, 1.0)
     assert effects[-1] == Answer(RequestId(1), 0)
     multicast.hear(OTHER, HOST, JOIN, 1.0)
     assert multicast.everyone.ports(GROUP) == {PORT: wanted, OTHER: EVERYTHING}
-    assert multicast.leave(RequestId(2), PORT, GROUP)[-1] == Answer(RequestId(2), 0)
+    assert multicast.leave(RequestId(2), PORT, GROUP, 2.0)[-1] == Answer(RequestId(2), 0)
     assert multicast.everyone.ports(GROUP) == {OTHER: EVERYTHING}
 
 
 def test_what_cannot_be_joined_or_left_is_refused() -> None:
     multicast = started()
     control = MulticastIp(bytes([224, 0, 0, 5]))
-    (refused,) = multicast.join(RequestId(1), PORT, control, EVERYTHING)
+    (refused,) = multicast.join(RequestId(1), PORT, control, EVERYTHING, 1.0)
     assert isinstance(refused, Answer)
     assert isinstance(refused.result, RequestError)
-    (refused,) = multicast.join(RequestId(1), PortId(99), GROUP, EVERYTHING)
+    (refused,) = multicast.join(RequestId(1), PortId(99), GROUP, EVERYTHING, 1.0)
     assert isinstance(refused, Answer)
     assert isinstance(refused.result, NotFoundError)
-    (refused,) = multicast.leave(RequestId(2), PORT, GROUP)
+    (refused,) = multicast.leave(RequestId(2), PORT, GROUP, 2.0)
     assert isinstance(refused, Answer)
     assert isinstance(refused.result, NotFoundError)
 
@@ -118,7 +119,27 @@ def test_bytes_that_mean_nothing_are_counted() -> None:
 def test_without_snooping_nothing_is_asked_or_told() -> None:
     multicast = Multicast(A, MulticastSettings(snoops=False))
     assert multicast.use_ports((PORT,), 0.0) == []
-    assert multicast.use_mesh(IDS, PLACES) == []
+    assert multicast.use_mesh(IDS, PLACES, 0.0) == []
+
+
+def test_a_host_that_does_not_snoop_wants_everything() -> None:
+    multicast = Multicast(A, MulticastSettings(snoops=False))
+    other = Interest(B)
+    other.learn(said(multicast.restore((), 0.0)))
+    assert sorted(other.groups()) == sorted(ANY_GROUP.values())
+
+
+def test_very_many_groups_are_told_in_slices() -> None:
+    multicast = started()
+    groups = [MulticastIp(bytes([239, 2]) + number.to_bytes(2, "big")) for number in range(3 * SLICE)]
+    peer = Interest(B)
+    news = [entry for group in groups for entry in said([*peer.set(group, EVERYTHING)])]
+    told = rows(multicast.learn(news, 1.0))
+    assert len(told) == SLICE
+    while multicast.deadline == 1.0:
+        told += rows(multicast.tick(1.0))
+    assert {row.selector.group for row in told} == set(groups)
+    assert len(told) == len(groups)
 
 
 def test_former_wants_are_read_from_rows() -> None:
@@ -136,12 +157,21 @@ def test_former_wants_are_read_from_rows() -> None:
     ]
 
 
+def test_a_restart_takes_nothing_back_before_it_knows_what_is_wanted() -> None:
+    former = said([*Interest(A).set(GROUP, EVERYTHING)])
+    multicast = Multicast(A, MulticastSettings())
+    multicast.use_ports((PORT,), 0.0)
+    assert multicast.learn(former, 0.0) == []
+    effects = multicast.restore((Delivery(Selector(GROUP), (PORT,)),), 0.0)
+    assert not [entry for entry in said(effects) if entry.value != former[0].value]
+
+
 def test_a_restart_believes_the_kernel_for_a_while() -> None:
     multicast = Multicast(A, MulticastSettings())
     multicast.use_ports((PORT,), 0.0)
     delivery = Delivery(Selector(GROUP), (PORT,))
     multicast.restore((delivery,), 0.0)
-    assert multicast.use_mesh(IDS, PLACES) == [Distribute((delivery,), complete=True)]
+    assert multicast.use_mesh(IDS, PLACES, 0.0) == [Distribute((delivery,), complete=True)]
     now = 0.0
     gone: list[Row] = []
     while now < 60.0 and not gone:

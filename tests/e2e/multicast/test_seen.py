@@ -30,7 +30,9 @@ def test_members(lab: Lab, group: str) -> None:
         assert (there["h2"]["mode"], there["h2"]["sources"]) == ("exclude", [source])
         own = here["h3"]
         assert (own["why"], own["ifname"], own["reporters"]) == ("report", "eth0", [receiver.address()])
-        assert own["container"] in {row["container"] for row in json.loads(lab.host("h3").ripstop("ps", "--json").stdout)}
+        assert own["container"] in {
+            row["container"] for row in json.loads(lab.host("h3").ripstop("ps", "--json").stdout)
+        }
         heading, *rows = lines(lab.host("h3"), "members", group)
         assert heading[0] == "GROUP" and len(rows) == 2 and all(row[0] == group for row in rows)
         assert any(row[1] == "h3" and source in row for row in rows)

@@ -12,6 +12,7 @@ GOOD = Outcome(
     multicast_sent=50000,
     multicast_received=[50000] * 5,
     multicast_lost=0,
+    multicast_strays=0,
     heal_s=0.98765,
     lost_in_restart=0,
 )
@@ -24,7 +25,7 @@ def test_the_last_line_has_exactly_these_fields() -> None:
         "pairs_ok": 15,
         "tcp_gbps": 8.12,
         "relay_tcp_gbps": 5.0,
-        "multicast": {"sent": 50000, "received": [50000] * 5, "lost": 0},
+        "multicast": {"sent": 50000, "received": [50000] * 5, "lost": 0, "strays": 0},
         "heal_s": 0.99,
         "lost_in_restart": 0,
     }
@@ -39,6 +40,8 @@ def test_the_last_line_has_exactly_these_fields() -> None:
         {"multicast_sent": 0},
         {"multicast_lost": 1},
         {"multicast_lost": None},
+        {"multicast_strays": 1},
+        {"multicast_strays": None},
         {"heal_s": None},
         {"lost_in_restart": 1},
         {"lost_in_restart": None},

@@ -17,6 +17,7 @@ from ripstop.core.names import ConnectionId
 
 EXCHANGE_INTERVAL = 5.0  # seconds between comparisons with a random neighbor
 BATCH_INTERVAL = 0.05  # seconds; batches are at least this far apart
+URGENT_INTERVAL = 0.005  # seconds; the same with something in them that traffic waits for
 BATCH_BYTES = 256 * 1024  # of entries in one message, about; a quarter of what a frame may have
 BATCH_KEYS = 4096  # in one message
 
@@ -33,13 +34,16 @@ class Spreader:
         self._covered_by = covered_by
         self._rng = rng
         self._pending: dict[str, tuple[ConnectionId, ...]] = {}  # keys, and who has that entry already
+        self._batched_at = -math.inf
         self._batch_at = now
         self._exchange_at = now + EXCHANGE_INTERVAL
 
-    def spread(self, news: Iterable[Entry], source: ConnectionId | None, now: float) -> None:
+    def spread(self, news: Iterable[Entry], source: ConnectionId | None, now: float, *, urgent: bool = False) -> None:
         """Pass these on in the next batch to everyone but their source."""
         for entry in news:
             self._pending[entry.key] = () if source is None else (source,)
+        if urgent:
+            self._batch_at = min(self._batch_at, self._batched_at + URGENT_INTERVAL)
         self._schedule(now)
 
     def note(self, entries: Iterable[Entry], source: ConnectionId, now: float) -> None:
@@ -83,7 +87,7 @@ class Spreader:
         effects: list[Effect] = []
         if self._pending and (at_once or now >= self._batch_at):
             pending, self._pending = self._pending, {}
-            self._batch_at = now + BATCH_INTERVAL
+            self._batched_at, self._batch_at = now, now + BATCH_INTERVAL
             groups: dict[tuple[ConnectionId, ...], list[Entry]] = {}
             for key, known in pending.items():
                 if entry := self._replica.get(key):

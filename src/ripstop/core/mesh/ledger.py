@@ -11,6 +11,7 @@ from ripstop.core.mesh.memory import FormerLife, Memory
 from ripstop.core.mesh.messages import Entry, PeerRecord, Reach
 from ripstop.core.mesh.refuter import Refuter
 from ripstop.core.mesh.replica import Replica
+from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import ConnectionId, UnderlayIp
 
 
@@ -79,7 +80,7 @@ class Ledger:
     def _merge(self, entries: Iterable[Entry], source: ConnectionId | None, now: float) -> tuple[Entry, ...]:
         news = self.replica.merge(entries)
         if news:
-            self.spreader.spread(news, source, now)
+            self.spreader.spread(news, source, now, urgent=any(isinstance(entry.value, Wants) for entry in news))
         lasting = [entry for entry in news if isinstance(entry.value, PeerRecord | Reach)]
         if lasting:
             self.memory.keep_entries(lasting, now)

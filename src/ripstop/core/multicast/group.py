@@ -12,6 +12,8 @@ from ripstop.core.multicast.table import Step, step
 from ripstop.core.multicast.timers import Timers
 from ripstop.core.names import MulticastIp, SourceIp
 
+_LEAVES = (Kind.TO_IN, Kind.TO_EX, Kind.BLOCK)  # records after which something may be wanted no more
+
 
 class Group:
     """Takes records and says what is wanted; asks before it believes that nobody wants something.
@@ -75,27 +77,29 @@ class Group:
             self._v1_until = until
         elif version is Version.V2:
             self._v2_until = until
-        if wanted.mode is Mode.EXCLUDE:
-            self._mode, self._until = Mode.EXCLUDE, until
-            self._excluded = dict.fromkeys(wanted.sources)
+        together = self.wanted | wanted  # hosts may have spoken already
+        if together.mode is Mode.EXCLUDE:
+            self._mode, self._until = Mode.EXCLUDE, max(self._until, until)
+            self._excluded = dict.fromkeys(together.sources)
         else:
-            self._requested = dict.fromkeys(wanted.sources, until)
+            self._requested = {**dict.fromkeys(together.sources, until), **self._requested}
 
     def hear(self, sender: SourceIp, version: Version, record: Record, now: float) -> list[Query]:
         """Take what a host says, and return what it must be asked back."""
-        is_only = self.version(now) is Version.V3 and self._reporters.is_only(sender, now)
+        may_leave = version is Version.V3 and record.kind in _LEAVES and self.version(now) is Version.V3
+        leaves_at_once = may_leave and self._reporters.is_only(sender, now)
         self._note_version(version, record.kind, now)
         heeded = _heed(record, self.version(now))
         if heeded is None:
             return []
-        heeded = self._within_limits(heeded, leaves_at_once=is_only)
+        heeded = self._within_limits(heeded, leaves_at_once=leaves_at_once)
         until = now + self._timers.membership(self.version(now))
         if not self._reporters.hear(sender, version, heeded, until, now):
             self._refusals.count(Refusal.REPORTERS)
         requested, excluded = frozenset(self._requested), frozenset(self._excluded)
         taken = step(self._mode, heeded.kind, requested, excluded, frozenset(heeded.sources))
         self._take(taken, until)
-        if is_only and version is Version.V3:
+        if leaves_at_once:
             self._end(taken.asked, is_group=taken.asks_group)
             return []
         return self._ask(taken, now)
@@ -114,7 +118,7 @@ class Group:
 
     def _within_limits(self, record: Record, *, leaves_at_once: bool) -> Record:
         """Leave out new sources for which there is no room."""
-        if self._mode is Mode.INCLUDE and record.kind is Kind.BLOCK:
+        if not record.sources or (self._mode is Mode.INCLUDE and record.kind is Kind.BLOCK):
             return record
         said = tuple(dict.fromkeys(record.sources))
         known = [*self._requested, *self._excluded]

@@ -17,6 +17,7 @@ from ripstop.core.multicast.timers import Timers
 from ripstop.core.names import MulticastIp, PeerName, PortId, RequestId, ShortId, SourceIp
 from ripstop.core.overlay.distribution import Distribution, Places
 
+SLICE = 500  # groups looked at in one go: some ten milliseconds
 _ANY = tuple(ANY_GROUP[family] for family in Family)
 
 
@@ -42,11 +43,13 @@ class Multicast:
         self.everyone = Everyone(self.snooper, self.interest)
         self._ports: tuple[PortId, ...] = ()
         self._knows_mesh = self._has_told = False
+        self._behind_since: float | None = None  # since when the kernel has not been told everything
+        self._unheard: list[Entry] | None = []  # entries learnt before we know what our ports want; then None
 
     @property
     def deadline(self) -> float:
         """When `tick` next has something to do, in seconds."""
-        return self.snooper.deadline
+        return self._behind_since if self._behind_since is not None else self.snooper.deadline
 
     # What can happen.
 
@@ -61,58 +64,70 @@ class Multicast:
                 effects += self.snooper.remove_port(port)
         for port in ports:
             effects += self.snooper.add_port(port, now)
-        return self._follow(effects)
+        return self._follow(effects, now)
 
     def hear(self, port: PortId, sender: SourceIp, message: Message | None, now: float) -> list[Effect | Internal]:
         """Take what a host or a router behind a port said."""
         if message is None:
             self.snooper.refuse(port, Refusal.MALFORMED)
             return []
-        return self._follow(self.snooper.hear(port, sender, message, now))
+        return self._follow(self.snooper.hear(port, sender, message, now), now)
 
     def restore(self, deliveries: Iterable[Delivery], now: float) -> list[Effect | Internal]:
         """Believe for a while that ports want what the kernel gives them since a former life."""
         effects: list[MulticastEffect] = []
         for port, group, wanted in former_wants(deliveries):
             effects += self.snooper.restore(port, group, wanted, now)
-        return self._follow(effects)
+        unheard, self._unheard = self._unheard or [], None
+        found = self._follow(effects, now)
+        if not self._snoops:  # whatever there is, we want it: we cannot tell who of ours wants what
+            found += (announce for group in _ANY for announce in self.interest.set(group, EVERYTHING))
+        return [*found, *self.learn(unheard, now)]
 
-    def join(self, request: RequestId, port: PortId, group: MulticastIp, wanted: Filter) -> list[Effect | Internal]:
+    def join(
+        self, request: RequestId, port: PortId, group: MulticastIp, wanted: Filter, now: float
+    ) -> list[Effect | Internal]:
         """Want packets of a group for a port until `leave`."""
         try:
             effects = self.snooper.join(port, group, wanted)
         except RequestError as error:
             return [Answer(request, error)]
-        return [*self._follow(effects), Answer(request, 0)]
+        return [*self._follow(effects, now), Answer(request, 0)]
 
-    def leave(self, request: RequestId, port: PortId, group: MulticastIp) -> list[Effect | Internal]:
+    def leave(self, request: RequestId, port: PortId, group: MulticastIp, now: float) -> list[Effect | Internal]:
         """End what `join` began."""
         try:
             effects = self.snooper.leave(port, group)
         except RequestError as error:
             return [Answer(request, error)]
-        return [*self._follow(effects), Answer(request, 0)]
+        return [*self._follow(effects, now), Answer(request, 0)]
 
-    def learn(self, entries: Iterable[Entry]) -> list[Effect | Internal]:
-        """Take news from the mesh: entries of the channel mcast; others are ignored."""
+    def learn(self, entries: Iterable[Entry], now: float) -> list[Effect | Internal]:
+        """Take news from the mesh: entries of the channel mcast; others are ignored.
+
+        Not before `restore`: else what others still have of our former life would be taken back for a moment.
+        """
+        if self._unheard is not None:
+            self._unheard += entries
+            return []
         changed, answers = self.interest.learn(entries)
         for group in changed:
             self._touch(group)
-        return [*answers, *self._tell()]
+        return [*answers, *self._tell(now)]
 
-    def use_mesh(self, ids: Mapping[PeerName, ShortId], places: Places) -> list[Effect | Internal]:
+    def use_mesh(self, ids: Mapping[PeerName, ShortId], places: Places, now: float) -> list[Effect | Internal]:
         """These are the peers now, and our places in their trees and our own."""
         self._knows_mesh = True
         self._distribution.use_mesh(ids, places)
-        return self._tell()
+        return self._tell(now)
 
     def tick(self, now: float) -> list[Effect | Internal]:
         """Do what is due."""
-        return self._follow(self.snooper.tick(now))
+        return self._follow(self.snooper.tick(now), now)
 
     # What follows.
 
-    def _follow(self, effects: Iterable[MulticastEffect]) -> list[Effect | Internal]:
+    def _follow(self, effects: Iterable[MulticastEffect], now: float) -> list[Effect | Internal]:
         found: list[Effect | Internal] = []
         for effect in effects:
             match effect:
@@ -121,7 +136,7 @@ class Multicast:
                 case MembersChanged(group):
                     self._touch(group)
                     found += self.interest.set(group, self.snooper.interest(group))
-        return [*found, *self._tell()]
+        return [*found, *self._tell(now)]
 
     def _touch(self, group: MulticastIp) -> None:
         if group in _ANY:
@@ -129,11 +144,15 @@ class Multicast:
         else:
             self._distribution.touch(group)
 
-    def _tell(self) -> list[Effect | Internal]:
-        """Say what the kernel must do; nothing before we know the mesh, for it may know better."""
+    def _tell(self, now: float) -> list[Effect | Internal]:
+        """Say what the kernel must do; nothing before we know the mesh, for it may know better.
+
+        After the first time in slices, so that a change in a mesh with very many groups does not hold up all else.
+        """
         if not (self._snoops and self._knows_mesh and self._distribution.is_behind):
             return []
-        rows = tuple(self._distribution.follow(self.everyone))
+        rows = tuple(self._distribution.follow(self.everyone, SLICE if self._has_told else None))
+        self._behind_since = now if self._distribution.is_behind else None
         complete, self._has_told = not self._has_told, True
         return [Distribute(rows, complete)] if rows or complete else []
 

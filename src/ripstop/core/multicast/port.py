@@ -111,9 +111,8 @@ class Port:
             if group == ANY_GROUP[family]:
                 self._queriers[family].restore(now)
                 return self._settle_routers(family)
-        restored = Group(group, self._timers, self._limits, self.refusals)
+        restored = self._groups.get(group) or Group(group, self._timers, self._limits, self.refusals)
         restored.restore(wanted, version, now)
-        self._groups[group] = restored
         return self._settle(group, restored)
 
     def tick(self, now: float) -> list[MulticastEffect]:

@@ -6,6 +6,7 @@ what it returned before.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from ripstop.core.mesh.bitmap import mask_of, members
@@ -80,14 +81,14 @@ class Distribution:
         """A router has come or gone, here or elsewhere; every group depends on that."""
         self._all_touched = True
 
-    def follow(self, wanted: Wanted) -> list[Row]:
-        """Return the rows that are new, different, or to go."""
-        touched, self._touched = self._touched, {}
+    def follow(self, wanted: Wanted, most: int | None = None) -> list[Row]:
+        """Return the rows that are new, different, or to go; look at so many groups at most, and leave the rest."""
         if self._all_touched:
             self._all_touched = False
-            touched = dict.fromkeys((_ROUTERS, *wanted.groups(), *self._told))
+            self._touched |= dict.fromkeys((_ROUTERS, *wanted.groups(), *self._told))
         changes: list[Row] = []
-        for group in touched:
+        for group in tuple(islice(self._touched, most)):
+            del self._touched[group]
             rows = self._rows(group, wanted) if group else self._routers(wanted)
             before, after = self._told.get(group, {}), {row.key: row for row in rows}
             changes += [row for key, row in after.items() if before.get(key) != row]

@@ -15,6 +15,7 @@ SCENES: tuple[tuple[str, tuple[Callable[[Stage], None], ...]], ...] = (
     ("Every pair of containers", (pairs.show,)),
     ("TCP between hosts", (pairs.speed,)),
     ("A broadcast, and a multicast feed", (feeds.broadcast, feeds.multicast)),
+    ("A feed that one container has joined", (feeds.exact,)),
     ("A link is cut, another comes up", (faults.cut, pairs.all_ping)),
     ("A daemon is killed", (faults.kill, pairs.all_ping)),
 )

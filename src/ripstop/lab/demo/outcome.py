@@ -18,6 +18,7 @@ class Outcome:
     multicast_sent: int = 0
     multicast_received: list[int] = field(default_factory=list)
     multicast_lost: int | None = None
+    multicast_strays: int | None = None  # packets of a group where nobody wanted it
     heal_s: float | None = None
     lost_in_restart: int | None = None
     failures: list[str] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Outcome:
             and None not in (self.tcp_gbps, self.relay_tcp_gbps, self.heal_s)
             and self.multicast_sent > 0
             and self.multicast_lost == 0
+            and self.multicast_strays == 0
             and self.lost_in_restart == 0
         )
 
@@ -53,6 +55,7 @@ class Outcome:
                     "sent": self.multicast_sent,
                     "received": self.multicast_received,
                     "lost": self.multicast_lost,
+                    "strays": self.multicast_strays,
                 },
                 "heal_s": _rounded(self.heal_s),
                 "lost_in_restart": self.lost_in_restart,
