@@ -15,7 +15,10 @@ RATE = 2000  # packets a second
 @contextlib.contextmanager
 def a_direct_link(lab: Lab, a: str, b: str) -> Iterator[None]:
     """Join two hosts that see each other over a third, for the length of a `with` block."""
-    states = lambda: {peer.nickname: peer.state for peer in lab.host(a).client.call("peers")}  # noqa: E731
+
+    def states() -> dict[str, str]:
+        return {peer.nickname: peer.state for peer in lab.host(a).client.call("peers")}
+
     lab.heal(a, b)
     try:
         eventually(lambda: states()[b] == "direct")

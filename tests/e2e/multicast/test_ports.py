@@ -1,4 +1,4 @@
-"""Ports that want groups in other ways than by IGMP and MLD reports: routers, static members, hosts; and ports that go."""
+"""Ports that want groups in other ways than by reports: routers, static members, hosts; and ports that go."""
 
 import contextlib
 import socket
