@@ -2,21 +2,14 @@
 
 import struct
 import time
-from collections.abc import Callable
 
 from ripstop.lab import traffic
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
+from tests.e2e.polling import eventually
 
 GROUP = "239.1.2.3"
-
-
-def eventually(seen: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something has come about; what it takes is for benchmarks to tell."""
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
 
 
 def state_of(host: Host, nickname: str) -> str:

@@ -65,6 +65,19 @@ def test_what_nobody_confirms_runs_out() -> None:
     assert MembersChanged(GROUP) in pass_time(one, until=TIMERS.membership())
 
 
+def test_what_nobody_has_said_may_be_asked_about() -> None:
+    one = port()
+    pass_time(one, 0.5)
+    assert one.ask(GROUP, 0.5) == []
+    one.restore(GROUP, EVERYTHING, Version.V1, 0.5)
+    assert one.ask(GROUP, 0.6) == []  # they answer whenever they like
+    one.restore(GROUP_V6, EVERYTHING, Version.V3, 0.5)
+    (asked,) = one.ask(GROUP_V6, 0.6)
+    assert isinstance(asked, SendQuery) and asked.family is Family.IPV6 and asked.query.group == GROUP_V6
+    pass_time(one, 0.6 + TIMERS.last_member_time)
+    assert one.wanted == {GROUP: EVERYTHING}
+
+
 def test_control_groups_are_nobodys_business() -> None:
     one = port()
     assert one.hear(HOST, report(Kind.TO_EX, CONTROL), 0.0) == []

@@ -102,8 +102,28 @@ def test_static_members_are_kept_apart_and_count_in_the_union() -> None:
     assert one.ports(GROUP) == {P1: Filter(Mode.INCLUDE, (S1,))}
     assert one.static_ports(GROUP) == {P2: EVERYTHING}
     assert one.interest(GROUP) == EVERYTHING
-    assert one.leave(P2, GROUP) == [MembersChanged(GROUP)]
+    assert one.leave(P2, GROUP, 0.0) == [MembersChanged(GROUP)]
     assert one.interest(GROUP) == Filter(Mode.INCLUDE, (S1,))
+
+
+def test_a_static_member_that_leaves_after_a_restart_is_not_taken_for_one_that_reported() -> None:
+    one = snooper()
+    one.restore(P2, GROUP, EVERYTHING, 0.0)  # the kernel does not tell them apart
+    one.join(P2, GROUP, EVERYTHING)
+    changed, *asked = one.leave(P2, GROUP, 1.0)
+    assert changed == MembersChanged(GROUP)
+    assert [(effect.port, effect.query.group) for effect in asked if isinstance(effect, SendQuery)] == [(P2, GROUP)]
+    one.tick(1.0 + TIMERS.last_member_time)
+    assert one.interest(GROUP) == NOTHING
+
+
+def test_hosts_that_reported_are_not_asked_when_a_static_membership_ends() -> None:
+    one = snooper()
+    one.restore(P2, GROUP, EVERYTHING, 0.0)
+    one.join(P2, GROUP, EVERYTHING)
+    one.hear(P2, HOST, says(Kind.IS_EX, GROUP), 0.5)
+    assert one.leave(P2, GROUP, 1.0) == [MembersChanged(GROUP)]
+    assert one.interest(GROUP) == EVERYTHING
 
 
 def test_what_cannot_be_joined_is_refused() -> None:
@@ -114,7 +134,7 @@ def test_what_cannot_be_joined_is_refused() -> None:
         with pytest.raises(RequestError, match="cannot be joined"):
             one.join(P1, MulticastIp(group), EVERYTHING)
     with pytest.raises(NotFoundError, match="has not joined"):
-        one.leave(P1, GROUP)
+        one.leave(P1, GROUP, 0.0)
 
 
 def test_a_static_member_outlives_every_silence() -> None:

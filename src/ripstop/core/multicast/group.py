@@ -104,6 +104,13 @@ class Group:
             return []
         return self._ask(taken, now)
 
+    def ask(self, now: float) -> list[Query]:
+        """Doubt everything, unless hosts of version 1 may be there, which take their time; return the queries."""
+        if self.version(now) is Version.V1:
+            return []
+        requested = frozenset(self._requested)
+        return self._ask(Step(self._mode, requested, asked=requested, asks_group=self._mode is Mode.EXCLUDE), now)
+
     def tick(self, now: float) -> list[Query]:
         """Forget what nobody claimed in time, and repeat what was not answered yet."""
         self._end([source for source, until in self._requested.items() if until <= now], is_group=self._until <= now)

@@ -97,7 +97,7 @@ class Multicast:
     def leave(self, request: RequestId, port: PortId, group: MulticastIp, now: float) -> list[Effect | Internal]:
         """End what `join` began."""
         try:
-            effects = self.snooper.leave(port, group)
+            effects = self.snooper.leave(port, group, now)
         except RequestError as error:
             return [Answer(request, error)]
         return [*self._follow(effects, now), Answer(request, 0)]

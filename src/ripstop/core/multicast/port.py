@@ -115,6 +115,14 @@ class Port:
         restored.restore(wanted, version, now)
         return self._settle(group, restored)
 
+    def ask(self, group: MulticastIp, now: float) -> list[MulticastEffect]:
+        """Have a group that was restored confirmed: it ends unless a host claims it soon."""
+        known = self._groups.get(group)
+        if known is None or known.reporters(now):
+            return []
+        queries = [SendQuery(self._id, family_of(group), query) for query in known.ask(now)]
+        return [*queries, *self._settle(group, known)]
+
     def tick(self, now: float) -> list[MulticastEffect]:
         """Do what is due."""
         effects: list[MulticastEffect] = []

@@ -103,8 +103,8 @@ class Snooper:
         _put(self._static, group, port, wanted)
         return [MembersChanged(group)]
 
-    def leave(self, port: PortId, group: MulticastIp) -> list[MulticastEffect]:
-        """End what `join` began.
+    def leave(self, port: PortId, group: MulticastIp, now: float) -> list[MulticastEffect]:
+        """End what `join` began; the port is asked about what only the kernel says it wants, for that may be the same.
 
         Raises:
             NotFoundError: it was not joined.
@@ -112,7 +112,7 @@ class Snooper:
         if port not in self._static.get(group, {}):
             raise NotFoundError(f"port {port} has not joined group {group.hex(':')}")
         _put(self._static, group, port, NOTHING)
-        return [MembersChanged(group)]
+        return [MembersChanged(group), *self._settle(port, self._ports[port].ask(group, now))]
 
     def tick(self, now: float) -> list[MulticastEffect]:
         """Do what is due."""
