@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         case "trace":
             present(client.call("trace", _trace_request(args)), show_trace, json=args.json)
         case "top":
-            top(client, args.seconds, args.count, json=args.json)
+            top(client, args.seconds, args.count, args.by, json=args.json)
         case "join" | "leave" as verb:
             present(client.call(verb, _group_request(args)), show_members, json=args.json)
         case _:

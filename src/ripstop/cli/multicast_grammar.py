@@ -27,7 +27,7 @@ def fill(parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
     trace = add("trace", "draw the way from a source to all members of a group", "Host by host, as it is now.")
     _add_trace(trace)
     yield "trace", trace
-    top = add("top", "show which sources send how much", "The fastest first; those that were silent are left out.")
+    top = add("top", "show how much is sent to groups", "Source by source, the fastest first, or by place.")
     _add_top(top)
     yield "top", top
     join = add(
@@ -68,6 +68,7 @@ def _add_top(parser: ArgumentParser) -> None:
         help="time between two looks (default: 1)",
     )
     add("--count", type=arguments.times, default=1, metavar="N", help="how often; 0: until Ctrl-C (default: 1)")
+    add("--by", choices=("port", "host"), help="sum up what each port of this host, or each host, sends and gets")
 
 
 def _add_port(parser: ArgumentParser) -> None:

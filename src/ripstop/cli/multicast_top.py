@@ -7,24 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ripstop.api.types import MulticastStream
+from ripstop.cli.multicast_places import By, Place, Rate, by_place, show_places
 from ripstop.cli.output import Column, count, print_json, print_table
 from ripstop.client import Client
-
-
-class Rate(msgspec.Struct):
-    """What one source sent to one group between two looks; all counts per second."""
-
-    group: str
-    source: str
-    host: str  # nickname of the host on which the source is
-    peer: str
-    container: str
-    ifname: str
-    packets: float
-    bits: float
-    delivered: float  # copies to ports of this host
-    sent: float  # copies to other hosts
-    dropped: float  # packets that went to nobody
 
 
 class Rates(msgspec.Struct):
@@ -33,22 +18,29 @@ class Rates(msgspec.Struct):
     seconds: float  # between the two
     silent: int  # sources that sent nothing
     rates: list[Rate]  # the fastest first
+    places: list[Place] = []  # the same by port or by host, if that was asked for
 
 
-def top(client: Client, seconds: float, times: int, *, json: bool) -> None:
-    """Print rates again and again, for ever if `times` is 0."""
+def top(client: Client, seconds: float, times: int, by: By | None, *, json: bool) -> None:
+    """Print rates again and again, for ever if `times` is 0; of each source, or what it comes to by place."""
     before, since = client.call("multicast").streams, time.monotonic()
     shown = 0
     while not times or shown < times:
         time.sleep(seconds)
-        after, now = client.call("multicast").streams, time.monotonic()
+        status, now = client.call("multicast"), time.monotonic()
+        after = status.streams
         found = rates(before, after, now - since)
+        if by:
+            found.places = by_place(found.rates, status.members, by)
         if json:
             print_json(found)
         else:
             if shown:
                 print()
-            show_rates(found)
+            if by:
+                show_places(found.places, by, found.seconds)
+            else:
+                show_rates(found)
         sys.stdout.flush()  # whoever reads a pipe wants to see it now
         before, since = after, now
         shown += 1

@@ -96,6 +96,8 @@ def test_top_shows_rates(lab: Lab, group: str) -> None:
         feed.wait_until_heard()
         found = {name: told(lab.host(name), "top") for name in ("h1", "h2", "h3")}
         heading, *rows = lines(lab.host("h1"), "top")
+        hosts = {place["host"]: place for place in told(lab.host("h1"), "top", "--by", "host")["places"]}
+        ports = {place["container"]: place for place in told(lab.host("h3"), "top", "--by", "port")["places"]}
         feed.stop()
     for name, rates in found.items():
         (rate,) = [rate for rate in rates["rates"] if rate["group"] == group]
@@ -106,3 +108,6 @@ def test_top_shows_rates(lab: Lab, group: str) -> None:
         for kind in ("delivered", "sent", "dropped"):
             assert rate[kind] == (rate["packets"] if kind in copies else 0)
     assert heading[0] == "GROUP" and any(row[0] == group for row in rows)
+    assert {name: place["received"] > 500 for name, place in hosts.items()} == {"h1": False, "h3": True}
+    assert hosts["h1"]["packets"] == hosts["h3"]["received"]
+    assert [place["received"] > 500 for place in ports.values()] == [True]
