@@ -95,6 +95,12 @@ def test_attaching_twice_is_refused(host: Host, container: Container) -> None:
     assert "attached already" in line and address in line
 
 
+@pytest.mark.parametrize("ident", ["host", "a/b", "x" * 129])
+def test_ids_that_mean_something_else_are_refused(host: Host, container: Container, ident: str) -> None:
+    assert "container id" in refusal(host, "attach", "--netns", str(container.netns_path), "--id", ident)
+    assert "eth0" not in container.run(["ip", "-br", "link"]).stdout
+
+
 def test_an_interface_of_somebody_else_is_not_touched(host: Host, container: Container) -> None:
     container.run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "theirs"])
     assert "already has an interface eth0" in refusal(host, "attach", "--netns", str(container.netns_path))

@@ -102,6 +102,8 @@ class Containers:
         container = request.container or f"netns-{inode}"
         if len(container) > 128 or not container.isprintable() or "/" in container:
             raise RequestError(f"container id {container!r}: at most 128 printable characters, no slash")
+        if container == ports.HOST:
+            raise RequestError(f"container id {container} is this host's own; give another --id")
         name = ports.port_name(inode, request.ifname)
         async with self._reserved(name):
             if name in self._ports:

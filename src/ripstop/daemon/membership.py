@@ -16,12 +16,12 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.ports import HOST
 from ripstop.kernel.groups import Stream
 from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.store.sqlite import Store, StoreError
 
 _PREFIX = "multicast/join/"  # + interface on the host + "/" + group in hex
-_HOST = "host"  # how the host's own interface is called as a container
 
 
 class Membership:
@@ -140,7 +140,7 @@ class Membership:
         if bool(request.netns) == bool(request.container):
             raise RequestError("say which: a namespace or a container id")
         names = await self._kernel.run(self._host.port_names)
-        if request.container == _HOST:
+        if request.container == HOST:
             wanted = HOST_INTERFACE if self._containers.exposed.addresses else ""
         else:
             inode = await self._kernel.run(lambda: self._host.identify(request.netns)) if request.netns else 0
@@ -169,7 +169,7 @@ class Membership:
     def _places(self, names: Mapping[PortId, str]) -> dict[PortId, tuple[str, str]]:
         """Return the container and its interface behind each port."""
         known = {port.host_ifname: (port.container, port.ifname) for port in self._containers.ports}
-        known[HOST_INTERFACE] = (_HOST, HOST_INTERFACE)
+        known[HOST_INTERFACE] = (HOST, HOST_INTERFACE)
         return {port: known[name] for port, name in names.items() if name in known}
 
     def _members(self, places: Mapping[PortId, tuple[str, str]]) -> Iterator[types.MulticastMember]:

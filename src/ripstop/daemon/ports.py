@@ -8,6 +8,7 @@ from ripstop.core.errors import StartError
 from ripstop.core.names import ContainerId
 
 PREFIX = "port/"
+HOST = "host"  # how the host's own interface is called as a container
 
 
 class PortRecord(msgspec.Struct, frozen=True):
