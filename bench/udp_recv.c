@@ -27,11 +27,13 @@ static const char usage[] =
 	"  --ipv6            bind to [::] instead of 0.0.0.0; implied by an IPv6 group\n"
 	"  --wait S          give up when nothing has come for that long at the start (10)\n"
 	"  --idle S          stop when nothing has come for that long later (2)\n"
+	"  --every US        after the first packet look that often, instead of being woken by the next one\n"
 	"  --truncate        read only the header of each packet: halves the cost of receiving\n";
 
 struct config {
 	const char *port, *group, *interface;
 	double wait, idle;
+	int64_t every; /* ns; 0 = wait for packets */
 	unsigned int groups;
 	int ipv6, truncate;
 };
@@ -53,7 +55,7 @@ static struct config parse(int argc, char **argv)
 	static const struct option options[] = {
 		{"group", 1, NULL, 'g'}, {"interface", 1, NULL, 'i'}, {"ipv6", 0, NULL, '6'},	  {"wait", 1, NULL, 'w'},
 		{"idle", 1, NULL, 'd'},	 {"help", 0, NULL, 'h'},      {"truncate", 0, NULL, 't'},
-		{"groups", 1, NULL, 'n'}, {}};
+		{"groups", 1, NULL, 'n'}, {"every", 1, NULL, 'e'},   {}};
 	struct config c = {.wait = 10, .idle = 2, .groups = 1};
 	int option;
 
@@ -66,6 +68,7 @@ static struct config parse(int argc, char **argv)
 		case 'w': c.wait = parse_number("--wait", optarg); break;
 		case 'd': c.idle = parse_number("--idle", optarg); break;
 		case 't': c.truncate = 1; break;
+		case 'e': c.every = parse_number("--every", optarg) * 1000; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);
 		}
@@ -185,11 +188,16 @@ static void note_overflow(struct tally *t, struct msghdr *header)
 		}
 }
 
-static int wait_readable(int fd, double seconds)
+/* Returns 0 if nothing has come for too long. */
+static int wait_readable(int fd, const struct config *c, const struct tally *t)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	return poll(&p, 1, (int)(seconds * 1000)) > 0;
+	if (c->every && t->started) {
+		sleep_until(now_ns() + c->every);
+		return now_ns() - t->last < (int64_t)(c->idle * NS_PER_S);
+	}
+	return poll(&p, 1, (int)((t->started ? c->idle : c->wait) * 1000)) > 0;
 }
 
 static void receive_all(int fd, const struct config *c, struct tally *t)
@@ -212,7 +220,7 @@ static void receive_all(int fd, const struct config *c, struct tally *t)
 		if (got < 0 && errno != EAGAIN && errno != EINTR)
 			die("receive: %s", strerror(errno));
 		if (got <= 0) {
-			if (!wait_readable(fd, t->started ? c->idle : c->wait))
+			if (!wait_readable(fd, c, t))
 				return;
 			continue;
 		}

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import facts, measures, results
 from bench import report as common
 from bench.multicast import bars, copies, latency, loss, rates, report, scale, ways
-from bench.multicast.rates import SCENARIOS
+from bench.multicast.rates import JUDGED, SCENARIOS
 from bench.results import Results, Sample
 from bench.ways import DIRECT
 from ripstop.core.errors import RipstopError
@@ -105,7 +105,11 @@ def _run(args: argparse.Namespace) -> Results:
     machine = facts.gather()
     machine["background"] = f"{measures.background():.2f}"
     run = Run(args.only, 1 if args.quick else args.rounds, args.quick, args.packets)
-    if run.wants("rates", "copies", "loss", "latency", *SCENARIOS):
+    if run.wants("rates", JUDGED):
+        with ways.opened(_progress, ways.JUDGED_HOSTS) as (found, _):
+            _rates(run, {way.key: way for way in found}, [JUDGED])
+    elsewhere = [name for name in SCENARIOS if name != JUDGED]
+    if run.wants("rates", "copies", "loss", "latency", *elsewhere):
         with ways.opened(_progress) as (found, ours):
             _between_ways(run, {way.key: way for way in found}, ours)
     if run.wants("loss", "latency", "scale"):
@@ -125,15 +129,8 @@ def _run(args: argparse.Namespace) -> Results:
 
 
 def _between_ways(run: Run, by_key: Mapping[str, ways.Way], ours: Lab) -> None:
-    wanted = [name for name in SCENARIOS if run.wants("rates", name)]
+    _rates(run, by_key, [name for name in SCENARIOS if name != JUDGED and run.wants("rates", name)])
     for number in range(run.rounds):
-        for name in wanted:
-            seconds = run.seconds(1.5 if name == "judged" else 1.0)
-
-            def rate(key: str, name: str = name, seconds: float = seconds) -> dict[str, float]:
-                return rates.measure(name, by_key[key], seconds)
-
-            run.alternate(name, ways.KEYS, number, rate)
         if run.wants("latency"):
             run.alternate("one_way", ways.KEYS, number, lambda key: latency.one_way(by_key[key], run.packets_of(5000)))
     if run.wants("copies"):
@@ -144,6 +141,17 @@ def _between_ways(run: Run, by_key: Mapping[str, ways.Way], ours: Lab) -> None:
             run.alone(f"copies_{members}", copies.numbers(members, counted, wanted_copies, packets))
     if run.wants("loss"):
         run.alone("long", loss.long_run(by_key[DIRECT], run.packets, run.seconds(1.5)))
+
+
+def _rates(run: Run, by_key: Mapping[str, ways.Way], names: Sequence[str]) -> None:
+    for number in range(run.rounds):
+        for name in names:
+            seconds = run.seconds(1.5 if name == JUDGED else 1.0)
+
+            def rate(key: str, name: str = name, seconds: float = seconds) -> dict[str, float]:
+                return rates.measure(name, by_key[key], seconds)
+
+            run.alternate(name, ways.KEYS, number, rate)
 
 
 def _between_loads(run: Run, labs: Mapping[str, Lab]) -> None:

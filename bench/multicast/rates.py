@@ -19,10 +19,13 @@ class Scenario:
     hosts: int = 2  # on which they are
     groups: int = 1
     segments: int = 1  # that the sender hands to the kernel as one
+    every: int = 0  # microseconds between two looks of the receivers; 0 = packets wake them
 
 
+JUDGED = "judged"  # in labs of its own
 SCENARIOS: Mapping[str, Scenario] = {
-    "judged": Scenario("1300 B, 1 → 2 hosts"),
+    "two": Scenario("1300 B, 1 → 2 hosts of 5"),
+    "awake": Scenario("1300 B, 1 → 2, no wake-ups", every=200),
     "one": Scenario("1300 B, 1 → 1 host", receivers=1, hosts=1),
     "five": Scenario("1300 B, 1 → 5 on 5 hosts", receivers=5, hosts=5),
     "ten": Scenario("1300 B, 1 → 10 on 5 hosts", receivers=10, hosts=5),
@@ -31,6 +34,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "gso": Scenario("1300 B by 40 (GSO), 1 → 2 hosts", segments=40),
     "gso_ten": Scenario("1300 B by 40 (GSO), 1 → 10 on 5", receivers=10, hosts=5, segments=40),
     "groups": Scenario("1300 B, 100 groups, 1 → 2 hosts", groups=100),
+    JUDGED: Scenario("1300 B, 1 → 2 hosts of 2"),
 }
 
 
@@ -46,6 +50,7 @@ def measure(name: str, way: Way, seconds: float) -> Numbers:
         seconds=seconds,
         groups=it.groups,
         segments=it.segments,
+        every=it.every,
     ) as feed:
         sent, received = feed.finish()
     pps = sum(got.pps for got in received) / len(received)

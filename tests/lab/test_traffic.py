@@ -52,8 +52,17 @@ def test_segments_are_numbered_one_by_one(lab: Lab) -> None:
     assert (got.lost, got.duplicated) == (0, 0)
 
 
+def test_receivers_that_look_now_and_then_miss_nothing(lab: Lab) -> None:
+    with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", rate=20_000.0, count=5000, every=200) as feed:
+        sent, [got] = feed.finish()
+    assert sent.sent == got.received == 5000
+    assert got.overflow == got.lost == 0
+
+
 def test_segments_may_be_sent_for_a_time(lab: Lab) -> None:
-    with traffic.feeding(lab.host("h1"), [lab.host("h2")], "192.0.2.2", seconds=0.2, segments=40) as feed:
+    with traffic.feeding(
+        lab.host("h1"), [lab.host("h2")], "192.0.2.2", seconds=0.2, rate=50_000.0, segments=40
+    ) as feed:
         sent, [got] = feed.finish()
     assert sent.sent == got.received > 0
 

@@ -202,6 +202,7 @@ def feeding(
     count: int = 0,
     groups: int = 1,
     segments: int = 1,
+    every: int = 0,
     wait: float = 5.0,
     idle: float = 2.0,
     port: str = PORT,
@@ -220,6 +221,7 @@ def feeding(
         groups: how many groups, consecutive ones from `address` on, get packets in turn; more than 20 on one socket
             take a larger net.ipv4.igmp_max_memberships.
         segments: packets that the sender hands to the kernel as one (UDP_SEGMENT).
+        every: microseconds between two looks of the receivers; 0 = they sleep until a packet wakes them.
         wait: seconds without a first packet after which receivers give up.
         idle: seconds of silence after which they give up later.
         port: of the receivers.
@@ -230,6 +232,7 @@ def feeding(
         "--truncate",
         f"--wait={wait:g}",
         f"--idle={idle:g}",
+        f"--every={every}",
         "--interface=eth0",
         *join,
         port,
