@@ -15,6 +15,7 @@ from tests.kernel.switches import MTU, PORT, Container, Lab, Namespace
 
 GROUP = "239.192.7.1"  # RFC 2365: organization-local
 WAIT = 5.0  # seconds after which a packet is lost
+PATIENCE = 60.0  # seconds for a transfer as a whole, while others need the processors
 UDP_SEGMENT = 103  # linux/udp.h
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 1 << 4  # linux/if_packet.h
@@ -98,6 +99,7 @@ def transfer(source: Container, target: Container, address: str = "", size: int 
         with source.entered():
             client = socket.create_connection((address or target.address, server.getsockname()[1]), WAIT)
         with client:
+            client.settimeout(PATIENCE)  # sendall's is for all of it
             client.sendall(data)
         receiver.join()
     assert arrived.digest() == hashlib.sha256(data).digest()
