@@ -123,7 +123,12 @@ def _run(args: argparse.Namespace) -> Results:
             by_way.setdefault(key, {}).update(numbers)
         ratios |= results.ratios(taken)
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    settings = {"rounds": str(run.rounds), "packets": str(run.packets), "underlay_mtu": "1500", "kernel": "mdb"}
+    settings = {
+        "rounds": str(run.rounds),
+        "packets": str(run.packets),
+        "underlay_mtu": f"{ways.STANDARD} (judged, scale), {ways.JUMBO}",
+        "kernel": "mdb",
+    }
     judged = results.judge(run.samples, bars.TARGETS)
     return Results(date, args.quick, machine, settings, by_way, ratios, judged, run.samples)
 

@@ -14,7 +14,7 @@ class Scenario:
     """One kind of traffic."""
 
     title: str
-    size: int = 1300  # of the payload, bytes; 8000 are fragments, the MTU being 1500
+    size: int = 1300  # of the payload, bytes
     receivers: int = 2
     hosts: int = 2  # on which they are
     groups: int = 1
@@ -30,7 +30,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "five": Scenario("1300 B, 1 → 5 on 5 hosts", receivers=5, hosts=5),
     "ten": Scenario("1300 B, 1 → 10 on 5 hosts", receivers=10, hosts=5),
     "small": Scenario("200 B, 1 → 2 hosts", size=200),
-    "large": Scenario("8000 B in fragments, 1 → 2 hosts", size=8000),
+    "large": Scenario("8000 B (jumbo), 1 → 2 hosts of 5", size=8000),
     "gso": Scenario("1300 B by 40 (GSO), 1 → 2 hosts", segments=40),
     "gso_ten": Scenario("1300 B by 40 (GSO), 1 → 10 on 5", receivers=10, hosts=5, segments=40),
     "groups": Scenario("1300 B, 100 groups, 1 → 2 hosts", groups=100),

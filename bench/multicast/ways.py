@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,14 @@ from ripstop.lab.plan import LabError
 
 HOSTS = 6  # the sender's and five others
 JUDGED_HOSTS = 3  # as in `make bench`
+STANDARD, JUMBO = 1500, 9000  # bytes, MTU of underlays; the latter has room for packets of 8000 B
+MTU_TIMEOUT = 60.0  # seconds until every host has found out how much passes
 CONTAINERS = 2  # on each
 KEYS = (UNDERLAY, KERNEL, DIRECT)
 SPREADS = (1, 2, 5)  # on how many hosts receivers are
 MEMBERSHIPS = 2048  # groups that one container may join; more than a port may have
 MAX_GROUPS = 100  # of one scenario
+POLL = 0.5  # seconds between two looks at what is waited for
 # in this order: a querier counts as one, and the bridge stops flooding, once hosts have had the time to answer: 1 s
 QUERIER = """
     ip link set br0 type bridge mcast_snooping 1 mcast_igmp_version 3 mcast_query_response_interval 100
@@ -48,18 +52,23 @@ def group(hosts: int) -> str:
 def opened(progress: Callable[[str], None], count: int = HOSTS) -> Iterator[tuple[list[Way], Lab]]:
     """Yield all ways between so many hosts, and the lab of the one that is Ripstop's.
 
-    The switch of the others snoops where it has to keep packets from hosts: with more than two to send to.
+    The switch of the others snoops where it has to keep packets from hosts: with more than two to send to.  There the
+    underlay takes jumbo frames, too.
     """
+    mtu = JUMBO if count > JUDGED_HOSTS else STANDARD
     with contextlib.ExitStack() as stack:
         progress(f"lab for the underlay's own multicast and kernel VXLAN, {count} hosts")
-        bare = stack.enter_context(Lab(count, name=f"mcast-bare-{count}", containers=CONTAINERS, daemons=False))
+        bare = stack.enter_context(
+            Lab(count, name=f"mcast-bare-{count}", containers=CONTAINERS, mtu=mtu, daemons=False)
+        )
         if count > JUDGED_HOSTS:
             bare.switch.run(["sh", "-ec", QUERIER])
         baseline.build(bare, filtered=True)
         _snoop(bare)
         _permit(bare, [*bare.hosts, *bare.containers])
         progress(f"lab for ripstop, {count} hosts")
-        ours = stack.enter_context(Lab(count, name=f"mcast-ripstop-{count}", containers=CONTAINERS))
+        ours = stack.enter_context(Lab(count, name=f"mcast-ripstop-{count}", containers=CONTAINERS, mtu=mtu))
+        _wait_for_mtu(ours, mtu - baseline.OVERHEAD)
         _permit(ours, ours.containers)
         hosts = tuple(bare.hosts[1:])
         yield [Way(UNDERLAY, bare.host("h1"), hosts, hosts), _containers(KERNEL, bare), _containers(DIRECT, ours)], ours
@@ -71,6 +80,14 @@ def pair(name: str, containers: int = 10) -> Iterator[Lab]:
     with Lab(2, name=f"mcast-{name}", containers=containers) as lab:
         _permit(lab, lab.containers)
         yield lab
+
+
+def _wait_for_mtu(lab: Lab, mtu: int) -> None:
+    deadline = time.monotonic() + MTU_TIMEOUT
+    while any(f"mtu {mtu} " not in one.run(["ip", "link", "show", "eth0"]).stdout for one in lab.containers):
+        if time.monotonic() > deadline:
+            raise LabError(f"containers have no MTU of {mtu} after {MTU_TIMEOUT:g} s")
+        time.sleep(POLL)
 
 
 def _containers(key: str, lab: Lab) -> Way:
