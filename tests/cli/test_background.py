@@ -84,6 +84,16 @@ def test_a_daemon_that_dies_early_has_its_last_words_passed_on(
     assert log.read_text().startswith("ripstop: an error of yesterday\n")
 
 
+def test_a_large_log_makes_room_for_a_new_one(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripstop.cli.background.MAX_LOG", 10)
+    log, old = run_dir / "ripstop.log", run_dir / "ripstop.log.1"
+    for said, kept in (("0123456789\n", None), ("again\n", "0123456789\n"), ("", "0123456789\n")):
+        with pytest.raises(FailedError):
+            start(python(f"print({said!r}, end='')"), Client(run_dir), log)
+        assert (old.read_text() if old.exists() else None) == kept
+    assert log.read_text() == "again\n"
+
+
 def test_a_daemon_that_never_answers_is_ended(run_dir: Path) -> None:
     code = "import os, threading; print(os.getpid(), flush=True); threading.Event().wait()"
     with pytest.raises(FailedError, match=r"no answer within 0\.5 s and was ended"):

@@ -20,6 +20,7 @@ END_TIMEOUT = 30.0  # seconds for a daemon to end after it said it would
 _POLL = 0.02  # seconds between two looks at a daemon that starts
 _FRAME = " \t|+-"  # what Python draws around the errors of a group
 _TAIL = 65536  # bytes of the log to look for the last line in
+MAX_LOG = 10_000_000  # bytes of a log that a new daemon goes on with
 
 
 class Started(msgspec.Struct):
@@ -46,6 +47,7 @@ def start(command: Sequence[str], client: Client, log: Path, timeout: float = ST
     Raises:
         FailedError: it ended, with its last line and exit code; or it stayed silent and was ended by us.
     """
+    _rotate(log)
     with open(log, "ab", opener=_private) as output:  # Path.open takes no opener
         before = output.tell()
         child = subprocess.Popen(
@@ -114,6 +116,13 @@ def last_words(log: BinaryIO, since: int) -> str:
     spoken = [line for line in lines if line]
     own = [line for line in spoken if line.startswith("ripstop: ")]
     return (own or spoken or [""])[-1].removeprefix("ripstop: ")
+
+
+def _rotate(log: Path) -> None:
+    """Begin a new log if the old one has become large; one old one is kept."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > MAX_LOG:
+            log.replace(log.with_name(f"{log.name}.1"))
 
 
 def _epitaph(code: int, log: Path, since: int) -> FailedError:
