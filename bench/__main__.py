@@ -5,56 +5,39 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-from bench import facts, measures, report, results
+from bench import command, facts, measures, report, results
 from bench.measures import MEASURES, PLANS
 from bench.results import Results, Sample
 from bench.ways import KEYS, Way, opened
-from ripstop.core.errors import RipstopError
-from ripstop.lab.signals import raising
 
-MIN_ROUNDS = 5  # for a result that counts
 NOISE = 0.1  # busy cores before anything is measured that are worth a warning
 
 
 def main() -> int:
-    """Run the benchmark; exit 1 if it could not be run, not if a bar was missed."""
+    """Measure, and print what came of it."""
     args = _parse()
-    try:
-        with raising():
-            done = _run(args)
-    except RipstopError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 130  # as a shell reports SIGINT
+    return command.end(lambda: _show(_run(args), args))
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.parser_of("bench", __doc__)
+    parser.add_argument("--ways", default=",".join(KEYS), help="only these (default: %(default)s)")
+    parser.add_argument("--measures", default=",".join(MEASURES), help="only these (default: %(default)s)")
+    args = command.parse(parser)
+    args.ways, args.measures = args.ways.split(","), args.measures.split(",")
+    if unknown := sorted((set(args.ways) - set(KEYS)) | (set(args.measures) - set(MEASURES))):
+        parser.error(f"unknown: {', '.join(unknown)}")
+    return args
+
+
+def _show(done: Results, args: argparse.Namespace) -> None:
     print()
     print(report.table(done))
     print()
     print(report.verdicts(done))
     if not args.dry:
         print(f"\nwritten to {report.save(done, args.directory)}")
-    return 0
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    add = parser.add_argument
-    add("--rounds", type=int, default=7, help="how often each way is measured, at least 5 (default: %(default)s)")
-    add("--quick", action="store_true", help="one short round, to see that it works; proves nothing")
-    add("--ways", default=",".join(KEYS), help="only these (default: %(default)s)")
-    add("--measures", default=",".join(MEASURES), help="only these (default: %(default)s)")
-    add("--directory", type=Path, default=report.DIRECTORY, help="where results go (default: bench/results)")
-    add("--dry", action="store_true", help="write no files")
-    args = parser.parse_args()
-    args.ways, args.measures = args.ways.split(","), args.measures.split(",")
-    if unknown := sorted((set(args.ways) - set(KEYS)) | (set(args.measures) - set(MEASURES))):
-        parser.error(f"unknown: {', '.join(unknown)}")
-    if args.rounds < MIN_ROUNDS and not args.quick:
-        parser.error(f"--rounds: at least {MIN_ROUNDS}, or --quick")
-    return args
 
 
 def _run(args: argparse.Namespace) -> Results:

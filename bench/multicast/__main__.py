@@ -6,20 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from bench import facts, measures, results
+from bench import command, facts, measures, results
 from bench import report as common
 from bench.multicast import bars, copies, latency, loss, rates, report, scale, ways
 from bench.multicast.rates import JUDGED, SCENARIOS
 from bench.results import Results, Sample
 from bench.ways import DIRECT
-from ripstop.core.errors import RipstopError
 from ripstop.lab.lab import Lab
-from ripstop.lab.signals import raising
 
 PARTS = ("rates", "copies", "loss", "latency", "scale")
-MIN_ROUNDS = 5  # for a result that counts
 PREFIX = "multicast-"
 
 
@@ -64,41 +60,29 @@ class Run:
 
 
 def main() -> int:
-    """Run the benchmark; exit 1 if it could not be run, not if a bar was missed."""
+    """Measure, and print what came of it."""
     args = _parse()
-    try:
-        with raising():
-            done = _run(args)
-    except RipstopError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 130  # as a shell reports SIGINT
-    print(f"\n{report.tables(done)}\n\n{common.verdicts(done)}")
-    if not args.dry:
-        print(f"\nwritten to {common.save(done, args.directory, prefix=PREFIX, draw=report.chart)}")
-    return 0
+    return command.end(lambda: _show(_run(args), args))
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.multicast", description=__doc__)
-    add = parser.add_argument
-    add("--rounds", type=int, default=7, help="how often each way is measured, at least 5 (default: %(default)s)")
-    add("--quick", action="store_true", help="one short round, to see that it works; proves nothing")
-    add("--only", default=",".join(PARTS), metavar="NAMES",
-        help=f"parts, or scenarios of rates: {', '.join(SCENARIOS)} (default: %(default)s)")  # fmt: skip
-    add("--packets", type=int, help="of the long run (default: 10,000,000; with --quick 100,000)")
-    add("--directory", type=Path, default=common.DIRECTORY, help="where results go (default: bench/results)")
-    add("--dry", action="store_true", help="write no files")
-    args = parser.parse_args()
+    parser = command.parser_of("bench.multicast", __doc__)
+    only = f"parts, or scenarios of rates: {', '.join(SCENARIOS)} (default: %(default)s)"
+    parser.add_argument("--only", default=",".join(PARTS), metavar="NAMES", help=only)
+    packets = "of the long run (default: 10,000,000; with --quick 100,000)"
+    parser.add_argument("--packets", type=int, help=packets)
+    args = command.parse(parser)
     args.only = frozenset(args.only.split(","))
     args.packets = args.packets or (10**5 if args.quick else 10**7)
     if unknown := sorted(args.only - {*PARTS, *SCENARIOS}):
         parser.error(f"unknown: {', '.join(unknown)}")
-    if args.rounds < MIN_ROUNDS and not args.quick:
-        parser.error(f"--rounds: at least {MIN_ROUNDS}, or --quick")
     return args
+
+
+def _show(done: Results, args: argparse.Namespace) -> None:
+    print(f"\n{report.tables(done)}\n\n{common.verdicts(done)}")
+    if not args.dry:
+        print(f"\nwritten to {common.save(done, args.directory, prefix=PREFIX, draw=report.chart)}")
 
 
 def _run(args: argparse.Namespace) -> Results:

@@ -152,10 +152,13 @@ class IpamStatus(msgspec.Struct):
     contested: tuple[str, ...]  # ranges
 
 
+EVERY_GROUP = {"0.0.0.0": 4, "::": 6}  # what stands for every group of a family
+
+
 class MulticastMember(msgspec.Struct):
     """Somebody who wants packets to a group: a port of this host, or another host for all that it has."""
 
-    group: str  # "0.0.0.0" or "::" where why is "router": every group of that family
+    group: str  # one of EVERY_GROUP where why is "router"
     host: str  # nickname
     peer: str
     container: str  # "" for another host; "host" for this host's own interface on the overlay

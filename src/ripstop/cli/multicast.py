@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
 from ripstop.api.types import (
+    EVERY_GROUP,
     GroupRequest,
     MulticastMember,
     MulticastRefusal,
@@ -20,7 +21,6 @@ from ripstop.cli.output import DOUBTFUL, Column, duration, paint, present, print
 from ripstop.client import Client
 
 HOST, HOST_IFNAME = "host", "ripstop0"  # how the host's own interface is called
-_EVERY = {"0.0.0.0": 4, "::": 6}  # stand for every group of a family
 _SHOWN = 4  # addresses of a list that people are shown; JSON has them all
 
 
@@ -52,12 +52,12 @@ def members_of(members: Sequence[MulticastMember], group: str | None) -> list[Mu
     if group is None:
         return list(members)
     family = ip_address(group).version
-    return [member for member in members if member.group == group or _EVERY.get(member.group) == family]
+    return [member for member in members if member.group == group or EVERY_GROUP.get(member.group) == family]
 
 
 def show_groups(status: MulticastStatus) -> None:
     """Print how multicast is doing, then every group: who wants it here and elsewhere, and what came of it."""
-    routers = dict.fromkeys(_place(member) for member in status.members if member.group in _EVERY)
+    routers = dict.fromkeys(_place(member) for member in status.members if member.group in EVERY_GROUP)
     unknown = "go to everyone" if status.unknown == "flood" else "are dropped"
     print_fields([
         ("snooping", f"on; groups that nobody joined {unknown}") if status.snooping
@@ -72,7 +72,7 @@ def show_groups(status: MulticastStatus) -> None:
     )))  # fmt: skip
     groups: dict[str, tuple[list[MulticastMember], list[MulticastStream]]] = {}
     for member in status.members:
-        if member.group not in _EVERY:
+        if member.group not in EVERY_GROUP:
             groups.setdefault(member.group, ([], []))[0].append(member)
     for stream in status.streams:
         groups.setdefault(stream.group, ([], []))[1].append(stream)
@@ -85,7 +85,7 @@ def show_members(members: Sequence[MulticastMember]) -> None:
     columns = (Column("GROUP"), Column("HOST"), Column("CONTAINER"), Column("INTERFACE"), Column("FROM"),
                Column("WHY"), Column("REPORTERS"))  # fmt: skip
     rows = [
-        ("every" if member.group in _EVERY else member.group, member.host or member.peer, member.container,
+        ("every" if member.group in EVERY_GROUP else member.group, member.host or member.peer, member.container,
          member.ifname, _wish(member), member.why, _some(member.reporters))
         for member in sorted(members, key=lambda member: _order(member.group))
     ]  # fmt: skip

@@ -7,12 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from ripstop.api.types import MulticastMember
+from ripstop.api.types import EVERY_GROUP, MulticastMember
 from ripstop.cli.output import Column, print_table
 
 By = Literal["port", "host"]
 _Key = tuple[str, str, str]  # peer, container, interface
-_EVERY = ("0.0.0.0", "::")  # stand for every group of a family
 
 
 class Rate(msgspec.Struct):
@@ -57,8 +56,8 @@ class _Wants:
     families: set[int] = field(default_factory=set)  # 4, 6: every group of these
 
     def add(self, member: MulticastMember) -> None:
-        if member.group in _EVERY:
-            self.families.add(ip_address(member.group).version)
+        if member.group in EVERY_GROUP:
+            self.families.add(EVERY_GROUP[member.group])
         else:
             self.groups.setdefault(member.group, []).append(member)
 
