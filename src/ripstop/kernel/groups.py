@@ -21,6 +21,11 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"  # before an IPv4 address; RFC 4291, se
 _ANY: Final = bytes(16)
 _NANOSECONDS: Final = 1_000_000_000
 _NOTHING: Final = (0,) * len(abi.STREAM.fields)
+_KEY_PACKER: Final = abi.STREAM_KEY.packer
+_STREAM: Final = abi.STREAM.packer
+_TAIL: Final = abi.TAIL.packer
+_UNUSED: Final = bytes(_STREAM.size)
+_UNUSED_TAIL: Final = bytes(_TAIL.size)
 
 Devices = Mapping[int, tuple[int, DeviceFlags]]  # slot -> ifindex and what it is to the switch
 
@@ -202,6 +207,10 @@ class Groups:
             for stream, branches in streams.items()
         }
 
+    def rows(self) -> dict[str, int]:
+        """Return how many entries the maps have, by name."""
+        return {"receivers": len(self._receivers), "branches": len(self._written)}
+
     def doubt(self, peer: bytes) -> None:
         """Note that a tree was changed, by its key.  Until `retree`, all its children get what any of them wants."""
         self._stale[peer] = None
@@ -236,10 +245,12 @@ class Groups:
         counted = dict(self._counted())
         for _, values in tails:
             for cpu, value in enumerate(values):
-                key, tail = abi.TAIL.packer.unpack(value)
+                if value == _UNUSED_TAIL:
+                    continue
+                key, tail = _TAIL.unpack(value)
                 known = counted.get((key, cpu), _NOTHING)
                 if before.get((key, cpu), _NOTHING) == known:
-                    counted[key, cpu] = _sum((known, abi.STREAM.packer.unpack(tail)))
+                    counted[key, cpu] = _sum((known, _STREAM.unpack(tail)))
         by_key: dict[bytes, list[tuple[int, ...]]] = {}
         for (key, _), numbers in counted.items():
             by_key.setdefault(key, []).append(numbers)
@@ -263,10 +274,11 @@ class Groups:
         self._ring.close()
 
     def _counted(self) -> Iterator[tuple[tuple[bytes, int], tuple[int, ...]]]:
-        """Yield what each CPU has added to each stream."""
+        """Yield what each CPU has added to each stream, if it has: of many CPUs few see a stream."""
         for key, values in self._streams_map.items_cpus():
             for cpu, value in enumerate(values):
-                yield (key, cpu), abi.STREAM.packer.unpack(value)
+                if value != _UNUSED:
+                    yield (key, cpu), _STREAM.unpack(value)
 
     def _write_receivers(self, key: bytes, receivers: Receivers) -> bool:
         """Write an entry; return whether that was needed."""
@@ -293,7 +305,7 @@ def _sum(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _stream(key: bytes, numbers: tuple[int, ...], now: int) -> Stream:
-    stream, port, peer = abi.STREAM_KEY.packer.unpack(key)
+    stream, port, peer = _KEY_PACKER.unpack(key)
     packets, size, delivered, sent, dropped, seen = numbers
     age = max(0, now - seen) / _NANOSECONDS
     return Stream(parse_selector(stream), PortId(port), ShortId(peer), packets, size, delivered, sent, dropped, age)
