@@ -16,8 +16,8 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
-from ripstop.kernel.groups import Stream
 from ripstop.kernel.link import HOST_INTERFACE
+from ripstop.kernel.streams import Stream
 from ripstop.store.sqlite import Store, StoreError
 
 _PREFIX = "multicast/join/"  # + interface on the host + "/" + group in hex
