@@ -73,6 +73,7 @@ class ScrapeServer:
                     continue
                 if len(server.connections) >= MAX_SCRAPERS:
                     connection.close()
+                    await asyncio.sleep(0)  # accepting never waits while somebody hammers at the door
                     continue
                 transport, _ = await loop.connect_accepted_socket(server, connection)
                 loop.call_later(self._patience, transport.abort)  # nothing if it is closed by then
