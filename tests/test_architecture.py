@@ -24,7 +24,7 @@ ANYWHERE = ("__init__",)  # the version
 IMPURE = (
     "asyncio", "ctypes", "datetime", "fcntl", "io", "logging", "multiprocessing", "os", "pathlib", "secrets", "select",
     "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "uuid",
-    "aiohttp", "pyroute2", "rich",
+    "aiohttp", "prometheus_client", "pyroute2", "rich",
 )  # fmt: skip
 EXCEPTIONS = {"cli/instance.py": ("daemon",)}  # `ripstop daemon` becomes the daemon, `ripstop up` checks its flags
 

@@ -163,10 +163,14 @@ class FakeDaemon:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until `down` is set."""
-        runner = await server.serve(server.application(self.handlers()), self.run_dir / "ripstop.sock")
+        runner = await server.serve(server.application(self.handlers(), _no_metrics), self.run_dir / "ripstop.sock")
         ready()
         await self.down.wait()
         await runner.cleanup()
+
+
+async def _no_metrics(_openmetrics: bool) -> bytes:
+    return b""
 
 
 @contextmanager

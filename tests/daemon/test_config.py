@@ -31,6 +31,12 @@ def test_the_defaults_are_fine() -> None:
         ({"peers": ("192.0.2.1:99999",)}, "99999"),
         ({"advertise": ("host",)}, "host"),
         ({"nickname": "a\nb"}, "printable"),
+        ({"metrics": "6782"}, "write it as"),
+        ({"metrics": "localhost:6782"}, "write it as"),
+        ({"metrics": "::1:6782"}, "write it as"),
+        ({"metrics": "[127.0.0.1]:6782"}, "write it as"),
+        ({"metrics": "127.0.0.1:"}, "port ''"),
+        ({"metrics": "[::1]:65536"}, "port '65536'"),
         ({"multicast": "route"}, "neither snoop nor flood"),
         ({"multicast_unknown": "snoop"}, "neither drop nor flood"),
         ({"multicast_query_interval": 1.0}, r"interval 1 is not within 2\.\.31744 seconds"),
@@ -53,6 +59,21 @@ def test_what_is_wrong_is_said(change: dict[str, object], reason: str) -> None:
 )
 def test_targets_are_read(text: str, endpoint: Endpoint) -> None:
     assert parse_target(text, 6783) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "listener"),
+    [
+        ("127.0.0.1:6782", ("127.0.0.1", 6782)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),
+        ("[::]:65535", ("::", 65535)),
+        ("[fd00:0::1]:6782", ("fd00::1", 6782)),
+    ],
+)
+def test_addresses_for_metrics_are_read(text: str, listener: tuple[str, int]) -> None:
+    config = replace(Config(), metrics=text)
+    config.check()
+    assert config.metrics_listener == listener
 
 
 @pytest.mark.parametrize("text", ["", ":6783", "192.0.2", "192.0.2.1:", "192.0.2.1:x", "a b", "-x", "::1", "1.2.3.4:0"])

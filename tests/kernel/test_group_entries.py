@@ -14,11 +14,10 @@ from ripstop.kernel.groups import (
     Receivers,
     pack_branches,
     pack_receivers,
-    pack_selector,
     parse_branches,
     parse_receivers,
-    parse_selector,
 )
+from ripstop.kernel.selectors import pack_selector, parse_selector
 
 HERE, THERE = UnderlayIp("192.0.2.1"), UnderlayIp("192.0.2.2")
 addresses = st.one_of(st.just(b""), st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16))

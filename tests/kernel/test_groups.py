@@ -294,8 +294,11 @@ def test_adopted_switch_goes_on_and_tells_what_it_has(snooping: Lab) -> None:
     }  # fmt: skip
     groups = host.switch.groups
     assert (groups.receivers(), groups.branches()) == had
+    assert groups.rows() == {"receivers": len(had[0]), "branches": len(had[1])}
     assert had[0] == {selector(GROUP): Receivers((PortId(near.port),), False)}
     assert had[1][host.id, selector(GROUP)] == Branches((other.id,), False)
     assert had[1][ShortId(3), selector(GROUP)] == Branches((), False)
     (stream,) = (s for s in groups.streams() if s.selector == selector(GROUP, sender.address) and s.age < 1)
+    told, known = groups.busiest(1)
+    assert len(told) == 1 and known == len(groups.streams())
     assert stream.packets >= PACKETS

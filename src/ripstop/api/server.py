@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ripstop.api import scrape as scraping
 from ripstop.api.routes import CALLS, Call
+from ripstop.api.scrape import Scrape
 from ripstop.api.types import ErrorAnswer
 from ripstop.core.errors import RequestError, RipstopError
 
@@ -17,11 +19,12 @@ MAX_REQUEST = 64 * 1024  # bytes
 Handler = Callable[[Any], Awaitable[Any]]  # takes the decoded request (None if the call has none), returns the answer
 
 
-def application(handlers: Mapping[str, Handler]) -> web.Application:
-    """Return the application that serves every call; `handlers` has one entry for each."""
+def application(handlers: Mapping[str, Handler], scrape: Scrape) -> web.Application:
+    """Return the application that serves every call, with an entry in `handlers` for each, and the metrics."""
     app = web.Application(client_max_size=MAX_REQUEST, middlewares=[_errors])
     for call in CALLS:
         app.router.add_route(call.method, call.path, _endpoint(call, handlers[call.name]))
+    app.router.add_get(scraping.PATH, scraping.endpoint(scrape), allow_head=False)
     return app
 
 

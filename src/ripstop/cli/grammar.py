@@ -127,6 +127,11 @@ def _add_instance(parser: ArgumentParser) -> None:
         help="least severe messages to log (default: info)",
     )
     add(
+        "--metrics",
+        metavar="ADDR:PORT",
+        help="serve metrics over TCP at this address, to anybody (default: on the unix socket alone)",
+    )
+    add(
         "--multicast",
         default="snoop",
         choices=("snoop", "flood"),

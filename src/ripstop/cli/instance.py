@@ -68,6 +68,7 @@ def make_config(args: argparse.Namespace) -> Config:
         peers=tuple(args.peers),
         init=args.init,
         log_level=args.log_level,
+        metrics=args.metrics,
         multicast=args.multicast,
         multicast_unknown=args.multicast_unknown,
         multicast_query_interval=args.multicast_query_interval,
@@ -93,6 +94,8 @@ def arguments(config: Config) -> list[str]:
         flags.append(f"--name={config.name}")
     if config.default_subnet is not None:
         flags.append(f"--default-subnet={config.default_subnet}")
+    if config.metrics is not None:
+        flags.append(f"--metrics={config.metrics}")
     if config.mtu is not None:
         flags.append(f"--mtu={config.mtu}")
     if config.no_discovery:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 
 from ripstop.core.address import Range
@@ -37,6 +37,7 @@ class Config:
     peers: tuple[str, ...] = ()  # initial targets, ADDRESS[:PORT]
     init: str = "consensus"  # how the first ring comes about
     log_level: str = "info"
+    metrics: str | None = None  # ADDRESS:PORT on which `/metrics` is served over TCP; None: the unix socket alone
     multicast: str = "snoop"  # groups go where they were joined; "flood": to everyone, as without snooping
     multicast_unknown: str = "drop"  # or "flood": what happens to groups that nobody in the mesh has joined
     multicast_query_interval: float = 10.0  # seconds between two questions to the hosts behind a port
@@ -71,6 +72,11 @@ class Config:
         )
 
     @property
+    def metrics_listener(self) -> tuple[str, int] | None:
+        """Address and port on which metrics are served over TCP."""
+        return None if self.metrics is None else parse_listener(self.metrics)
+
+    @property
     def targets(self) -> tuple[Endpoint, ...]:
         """The initial peers."""
         return tuple(parse_target(peer, self.port) for peer in self.peers)
@@ -78,7 +84,7 @@ class Config:
     def check(self) -> None:
         """Raise StartError for the first thing that is wrong."""
         try:
-            _ = self.targets
+            _ = self.targets, self.metrics_listener
             if len(self.universe) < 4:
                 raise RequestError(f"range {self.range} is too small; take at least a /30")
             if not self.universe.covers(self.subnet):
@@ -109,6 +115,22 @@ class Config:
                 f"multicast-query-interval {self.multicast_query_interval:g} is not within "
                 f"{MIN_QUERY_INTERVAL:g}..{MAX_QUERY_INTERVAL:g} seconds"
             )
+
+
+def parse_listener(text: str) -> tuple[str, int]:
+    """Read ADDRESS:PORT or [ADDRESS]:PORT, where only IPv6 takes brackets.
+
+    Raises:
+        RequestError: no IP address, or a port outside 1..65535.
+    """
+    host, _, port_text = text.rpartition(":")
+    try:
+        address = IPv6Address(host[1:-1]) if host.startswith("[") and host.endswith("]") else IPv4Address(host)
+    except AddressValueError:
+        raise RequestError(f"metrics address {text!r}: write it as 127.0.0.1:6782 or [::1]:6782") from None
+    if not (port_text.isdecimal() and 1 <= int(port_text) <= 65535):
+        raise RequestError(f"metrics address {text!r}: port {port_text!r} is not within 1..65535")
+    return str(address), int(port_text)
 
 
 def parse_target(text: str, default_port: int) -> Endpoint:

@@ -58,7 +58,7 @@ class Controller:
         """Answer `status`."""
         mesh = self._node.mesh
         peers = views.peers(mesh)
-        waiting = self._waiting(peers)
+        waiting = self.waiting(peers)
         return types.Status(
             version=__version__,
             name=mesh.name,
@@ -80,10 +80,10 @@ class Controller:
             settled=not waiting,
             waiting=waiting,
             drops=tuple(types.Drop(reason, count) for reason, count in self._host.datapath.drops().items() if count),
-            problems=self._problems(),
+            problems=self.problems(),
         )
 
-    def _waiting(self, peers: list[types.Peer]) -> tuple[str, ...]:
+    def waiting(self, peers: list[types.Peer]) -> tuple[str, ...]:
         """Return what `status --wait` waits for, one line each."""
         found = []
         if self._reconciler.tables is None:
@@ -98,7 +98,8 @@ class Controller:
         ]
         return tuple(found)
 
-    def _problems(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong now, one line each."""
         ipam = self._node.allocator.status()
         return (
             *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),

@@ -13,7 +13,8 @@ import socket
 import sys
 from random import SystemRandom
 
-from ripstop.api import server
+from ripstop.api import scrape, server
+from ripstop.api.scrape import ScrapeServer
 from ripstop.core.errors import RipstopError, StartError
 from ripstop.core.events import FormerRows, LeaveRequested
 from ripstop.core.ipam.allocator import parse_init
@@ -30,6 +31,7 @@ from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
 from ripstop.daemon.membership import Membership
+from ripstop.daemon.metrics.collector import Metrics
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
@@ -127,6 +129,7 @@ class _Daemon:
         async with asyncio.TaskGroup() as tasks:
             control = ControlTransport(config.port, lambda event: driver.post(event), tasks)
             await _listen(control)
+            scrapes = _listen_for_scrapes(config)
             await self._kernel.run(host.build)
             frames = FrameSocket(HOST_INTERFACE)
             ports = PortSocket()
@@ -149,7 +152,10 @@ class _Daemon:
                 config, node, driver, containers, reconciler, shell, control, host, self._recent, membership,
                 self._go_down,
             )  # fmt: skip
-            runner = await server.serve(server.application(controller.handlers()), config.socket)
+            metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
+            runner = await server.serve(server.application(controller.handlers(), metrics.text), config.socket)
+            if scrapes is not None:
+                running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
             await self._stop.wait()
@@ -181,3 +187,16 @@ async def _listen(control: ControlTransport) -> None:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"TCP port {control.port} is in use; stop its user or give another --port") from None
         raise StartError(f"cannot listen on TCP port {control.port}: {error.strerror}") from None
+
+
+def _listen_for_scrapes(config: Config) -> socket.socket | None:
+    if config.metrics_listener is None:
+        return None
+    try:
+        return scrape.listen(*config.metrics_listener)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"TCP {config.metrics} is in use; stop its user or give another --metrics") from None
+        raise StartError(
+            f"cannot listen on TCP {config.metrics} for --metrics: {os.strerror(error.errno or 0)}"
+        ) from None

@@ -1,6 +1,6 @@
 """Answers what people ask of multicast, and keeps what was joined by hand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -16,9 +16,10 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.metrics.snapshot import Heard
 from ripstop.daemon.ports import HOST
-from ripstop.kernel.groups import Stream
 from ripstop.kernel.link import HOST_INTERFACE
+from ripstop.kernel.streams import Stream
 from ripstop.store.sqlite import Store, StoreError
 
 _PREFIX = "multicast/join/"  # + interface on the host + "/" + group in hex
@@ -51,20 +52,38 @@ class Membership:
         streams = await self._kernel.run(self._host.datapath.groups.streams)
         places = self._places(names)
         members = [*self._members(places), *self._others()]
-        refusals = [
+        return types.MulticastStatus(
+            snooping=self._config.multicast == "snoop",
+            unknown=self._config.multicast_unknown,
+            members=tuple(members),
+            streams=tuple(self.streams(streams, names)),
+            refusals=tuple(self.refusals(names)),
+            groups=len({(member.group, member.peer) for member in members if member.why != "router"}),
+        )
+
+    def streams(self, found: Iterable[Stream], names: Mapping[PortId, str]) -> list[types.MulticastStream]:
+        """Return streams as people know them; `names` are those of our ports."""
+        return list(self._streams(found, self._places(names)))
+
+    def refusals(self, names: Mapping[PortId, str]) -> list[types.MulticastRefusal]:
+        """Return what was refused at ports that are there."""
+        places = self._places(names)
+        return [
             types.MulticastRefusal(*places[port], refusal.value, count)
             for port, refused in self._multicast.snooper.refusals().items()
             if port in places
             for refusal, count in refused.items()
         ]
-        return types.MulticastStatus(
-            snooping=self._config.multicast == "snoop",
-            unknown=self._config.multicast_unknown,
-            members=tuple(members),
-            streams=tuple(self._streams(streams, places)),
-            refusals=tuple(refusals),
-            groups=len({(member.group, member.peer) for member in members if member.why != "router"}),
-        )
+
+    def heard(self, names: Mapping[PortId, str]) -> list[Heard]:
+        """Return how often hosts behind ports that are there said something."""
+        places = self._places(names)
+        return [
+            Heard(*places[port], family.name.lower(), message, count)
+            for port, heard in self._multicast.snooper.heard().items()
+            if port in places
+            for (family, message), count in heard.items()
+        ]
 
     async def trace(self, request: types.TraceRequest) -> types.MulticastTrace:
         """Return which way packets of a source to a group go.
@@ -206,7 +225,7 @@ class Membership:
                 yield _render(group, self._mesh.nickname(peer), peer, ("", ""), wanted, why, ())
 
     def _streams(
-        self, found: list[Stream], places: Mapping[PortId, tuple[str, str]]
+        self, found: Iterable[Stream], places: Mapping[PortId, tuple[str, str]]
     ) -> Iterator[types.MulticastStream]:
         ids: dict[ShortId, PeerName] = {peer.short_id: peer.name for peer in self._mesh.peers()}
         for one in sorted(found, key=lambda one: (one.selector.group, one.selector.source)):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.multicast.messages import Family
 from ripstop.core.multicast.port import SendQuery
 from ripstop.core.names import UnderlayIp
 from ripstop.daemon.reconciler import Reconciler
@@ -34,7 +35,8 @@ class Shell:
         self._source = source  # our address towards a remote one
         self._ports, self._mac = ports, mac
         self._unsaved: dict[str, bytes | None] = {}
-        self.unsent_probes = self.unsent_queries = 0
+        self.unsent_probes = 0
+        self.sent_queries = dict.fromkeys(Family, 0)
         self.disk_problem = ""  # shown in status while it lasts
 
     def perform(
@@ -54,8 +56,8 @@ class Shell:
             case Distribute(rows, complete):
                 self._reconciler.distribute(rows, complete=complete)
             case SendQuery(port, family, query):
-                if self._ports.send(port, snoop.encode(family, query, self._mac)):
-                    self.unsent_queries += 1  # asked again before long; a port that is gone needs none
+                if not self._ports.send(port, snoop.encode(family, query, self._mac)):
+                    self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):

@@ -144,11 +144,10 @@ class Map:
         """Walk a hash map in the kernel's order; what changes meanwhile may or may not be seen."""
         return self._walk(self._value_size)
 
-    def items_cpus(self) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Walk a per-CPU hash map likewise, with each CPU's value."""
-        step = (self._value_size + 7) // 8 * 8
-        for key, values in self._walk(step * self._cpus):
-            yield key, [values[at : at + self._value_size] for at in range(0, len(values), step)]
+    def items_cpus(self) -> Iterator[tuple[bytes, bytes]]:
+        """Walk a per-CPU hash map likewise, with the values of all CPUs, one after another."""
+        assert self._value_size % 8 == 0, f"{self.name}: values would have gaps between them"
+        return self._walk(self._value_size * self._cpus)
 
     def _walk(self, value_size: int) -> Iterator[tuple[bytes, bytes]]:
         keys = ctypes.create_string_buffer(_BATCH * self._key_size)

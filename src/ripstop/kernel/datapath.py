@@ -244,6 +244,14 @@ class Datapath:
             for key, ifindex, peer, seen in self._fdb_entries()
         ]
 
+    def stations(self) -> dict[str, int]:
+        """Return how many MAC addresses are known behind our ports and on other peers."""
+        local = total = 0
+        for _, ifindex, _, _ in self._fdb_entries():
+            local += ifindex != 0
+            total += 1
+        return {"port": local, "peer": total - local}
+
     def sweep(self, max_age: float = MAX_AGE) -> int:
         """Forget MACs that were not seen for `max_age` seconds; return how many."""
         oldest = time.monotonic_ns() - int(max_age * _NANOSECONDS)
@@ -342,8 +350,9 @@ class Datapath:
         return Counter(packets, size)
 
     def _fdb_entries(self) -> Iterator[tuple[bytes, int, int, int]]:
+        unpack = abi.FDB_VALUE.packer.unpack
         for key, value in self._maps["fdb"].items():
-            seen, ifindex, peer, _ = abi.FDB_VALUE.packer.unpack(value)
+            seen, ifindex, peer, _ = unpack(value)
             yield key, ifindex, peer, seen
 
     def _forget(self, condition: Callable[[int, int, int], bool]) -> int:

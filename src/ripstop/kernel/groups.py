@@ -4,8 +4,7 @@ The daemon says it with ports and peers.  Here it becomes what the programs read
 `devices` where a group has many receivers, and bits by place in a tree.  See docs/datapath.md.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +14,10 @@ from ripstop.kernel import abi, bpf
 from ripstop.kernel.abi import DeviceFlags, GroupFlags
 from ripstop.kernel.datapath_tables import children_of, mark_of
 from ripstop.kernel.ring import RingReader
+from ripstop.kernel.selectors import pack_selector, parse_selector
+from ripstop.kernel.streams import Stream, Streams
 
 _KEY: Final = "little"  # x86-64 and arm64 alike
-_MAPPED: Final = bytes(10) + b"\xff\xff"  # before an IPv4 address; RFC 4291, section 2.5.5.2
-_ANY: Final = bytes(16)
-_NANOSECONDS: Final = 1_000_000_000
-_NOTHING: Final = (0,) * len(abi.STREAM.fields)
 
 Devices = Mapping[int, tuple[int, DeviceFlags]]  # slot -> ifindex and what it is to the switch
 
@@ -42,36 +39,11 @@ class Branches:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """What came of one source's packets to one group; a GSO packet counts once."""
-
-    selector: Selector
-    port: PortId  # by which they came in, or 0
-    peer: ShortId  # from whose host they came, or NO_PEER
-    packets: int
-    bytes: int
-    delivered: int  # copies to our own ports
-    sent: int  # copies to peers
-    dropped: int  # packets that nobody got
-    age: float  # seconds since the last one, at most a tick too much
-
-
-@dataclass(frozen=True, slots=True)
 class Snoop:
     """A frame that tells who wants which groups, as it came in by a port."""
 
     port: PortId
     frame: bytes  # whole, from the Ethernet header on
-
-
-def pack_selector(selector: Selector) -> bytes:
-    """Return `struct group_key`."""
-    return _pack_address(selector.group) + _pack_address(selector.source)
-
-
-def parse_selector(key: bytes) -> Selector:
-    """Return what `pack_selector` was given."""
-    return Selector(_parse_address(key[:16]), _parse_address(key[16:]))
 
 
 def pack_receivers(receivers: Receivers, devices: Devices) -> bytes:
@@ -125,9 +97,8 @@ class Groups:
             trees: what the map `trees` holds; likewise.
             changed: to be called after what decisions rest on was written.
         """
-        self._receivers_map, self._branches_map, self._streams_map, self._tails_map = (
-            maps[name] for name in ("receivers", "branches", "streams", "tails")
-        )
+        self._receivers_map, self._branches_map = maps["receivers"], maps["branches"]
+        self._streams = Streams(maps["streams"], maps["tails"])
         self._devices, self._trees, self._changed = devices, trees, changed
         self._ring = RingReader(maps["snoops"])
         self._receivers = {key: parse_receivers(value, devices) for key, value in self._receivers_map.items()}
@@ -202,6 +173,10 @@ class Groups:
             for stream, branches in streams.items()
         }
 
+    def rows(self) -> dict[str, int]:
+        """Return how many entries the maps have, by name."""
+        return {"receivers": len(self._receivers), "branches": len(self._written)}
+
     def doubt(self, peer: bytes) -> None:
         """Note that a tree was changed, by its key.  Until `retree`, all its children get what any of them wants."""
         self._stale[peer] = None
@@ -226,25 +201,12 @@ class Groups:
             self._changed()
 
     def streams(self) -> list[Stream]:
-        """Return what came of each stream that was seen lately, in no order; the numbers never go back.
+        """Return what came of each stream that was seen lately, in no order; the numbers never go back."""
+        return self._streams.all()
 
-        What a CPU has yet to add to a stream counts too, unless it was just doing so: then it may have been read before
-        and after, and only what the stream has by now is sure.
-        """
-        before = dict(self._counted())
-        tails = list(self._tails_map.items_cpus())
-        counted = dict(self._counted())
-        for _, values in tails:
-            for cpu, value in enumerate(values):
-                key, tail = abi.TAIL.packer.unpack(value)
-                known = counted.get((key, cpu), _NOTHING)
-                if before.get((key, cpu), _NOTHING) == known:
-                    counted[key, cpu] = _sum((known, abi.STREAM.packer.unpack(tail)))
-        by_key: dict[bytes, list[tuple[int, ...]]] = {}
-        for (key, _), numbers in counted.items():
-            by_key.setdefault(key, []).append(numbers)
-        now = time.monotonic_ns()
-        return [_stream(key, _sum(numbers), now) for key, numbers in by_key.items() if any(map(any, numbers))]
+    def busiest(self, limit: int) -> tuple[tuple[Stream, ...], int]:
+        """Return the streams with most packets, the living first, and how many there are in all."""
+        return self._streams.busiest(limit)
 
     def snoop_fd(self) -> int:
         """Return the descriptor that becomes readable when `read_snoops` has something."""
@@ -262,12 +224,6 @@ class Groups:
         """Give our descriptors back."""
         self._ring.close()
 
-    def _counted(self) -> Iterator[tuple[tuple[bytes, int], tuple[int, ...]]]:
-        """Yield what each CPU has added to each stream."""
-        for key, values in self._streams_map.items_cpus():
-            for cpu, value in enumerate(values):
-                yield (key, cpu), abi.STREAM.packer.unpack(value)
-
     def _write_receivers(self, key: bytes, receivers: Receivers) -> bool:
         """Write an entry; return whether that was needed."""
         if self._receivers.get(key) == receivers:
@@ -284,33 +240,6 @@ class Groups:
         self._branches_map.update(key, value)
         self._written[key] = value
         return True
-
-
-def _sum(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """Add up what is counted; the last number is a time."""
-    *columns, seen = zip(*parts, strict=True)
-    return (*map(sum, columns), max(seen))
-
-
-def _stream(key: bytes, numbers: tuple[int, ...], now: int) -> Stream:
-    stream, port, peer = abi.STREAM_KEY.packer.unpack(key)
-    packets, size, delivered, sent, dropped, seen = numbers
-    age = max(0, now - seen) / _NANOSECONDS
-    return Stream(parse_selector(stream), PortId(port), ShortId(peer), packets, size, delivered, sent, dropped, age)
-
-
-def _pack_address(address: bytes) -> bytes:
-    if len(address) == 4:
-        return _MAPPED + address
-    if len(address) not in (0, 16):
-        raise ValueError(f"no IP address: {address!r}")
-    return address or _ANY
-
-
-def _parse_address(packed: bytes) -> bytes:
-    if packed == _ANY:
-        return b""
-    return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
 def _flags(by_source: bool) -> GroupFlags:

@@ -11,6 +11,7 @@ from ripstop.core.mesh.messages import Entry
 from ripstop.core.mesh.replica import Replica
 from ripstop.core.multicast.filters import EVERYTHING, NOTHING, Filter, Mode
 from ripstop.core.multicast.interest import BUCKETS, Interest
+from ripstop.core.multicast.messages import ANY_GROUP, Family
 from ripstop.core.names import MulticastIp, PeerName, SourceIp
 
 A, B = (PeerName(letter * 16) for letter in "ab")
@@ -31,6 +32,15 @@ def test_a_wish_reaches_another_peer() -> None:
     assert other.peers(GROUP) == {A: SOME}
     assert list(other.groups()) == [GROUP]
     assert other.learn([entry]) == ([], [])
+
+
+def test_memberships_of_others_are_counted_and_routers_apart() -> None:
+    one, other = Interest(A), Interest(B)
+    other.learn(entries([*one.set(GROUP, SOME), *one.set(MulticastIp(bytes([239, 1, 1, 2])), EVERYTHING)]))
+    assert other.memberships() == {"peer": 2, "router": 0}
+    other.learn(entries(one.set(ANY_GROUP[Family.IPV6], EVERYTHING)))
+    assert other.memberships() == {"peer": 2, "router": 1}
+    assert one.memberships() == {"peer": 0, "router": 0}
 
 
 def test_what_is_the_same_is_not_said_again() -> None:

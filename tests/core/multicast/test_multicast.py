@@ -55,6 +55,15 @@ def test_a_join_is_delivered_and_announced_and_a_leave_undoes_it() -> None:
     assert rows(effects) == [Delivery(Selector(GROUP), None)]
 
 
+def test_groups_that_anybody_wants_are_counted_once() -> None:
+    multicast = started()
+    assert multicast.everyone.count() == 0
+    multicast.hear(PORT, HOST, JOIN, 1.0)
+    multicast.learn(said([*Interest(B).set(GROUP, EVERYTHING)]), 1.0)
+    multicast.learn(said([*Interest(PeerName("c" * 16)).set(ANY_GROUP[Family.IPV4], EVERYTHING)]), 1.0)
+    assert multicast.everyone.count() == len(list(multicast.everyone.groups())) == 1
+
+
 def test_what_a_peer_wants_is_branched_to_it() -> None:
     multicast = started()
     news = said([*Interest(B).set(GROUP, EVERYTHING)])

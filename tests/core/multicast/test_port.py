@@ -50,6 +50,16 @@ def test_a_join_changes_the_group_once() -> None:
     assert dict(one.wanted) == {}
 
 
+def test_messages_are_counted_by_family_and_kind_whether_they_have_an_effect_or_not() -> None:
+    one = port(Limits(records_per_second=1.0, burst=2))
+    for _ in range(3):
+        one.hear(HOST, report(Kind.TO_EX, GROUP), 0.0)
+    one.hear(HOST_V6, Query(Version.V3), 0.0)
+    one.hear(HOST, PimHello(30.0), 0.0)
+    assert one.heard == {(Family.IPV4, "report"): 3, (Family.IPV6, "query"): 1, (Family.IPV4, "hello"): 1}
+    assert one.refusals.all() == {Refusal.RATE: 3}
+
+
 def test_a_group_is_asked_in_its_own_family() -> None:
     one = port()
     one.hear(HOST_V6, Report(Version.V2, (Record(Kind.IS_EX, GROUP_V6),)), 0.0)

@@ -48,6 +48,24 @@ def test_ports_are_told_apart_and_the_host_wants_their_union() -> None:
     assert [reporter.host for reporter in one.reporters(P1, GROUP, 0.0)] == [HOST]
 
 
+def test_memberships_and_messages_are_counted() -> None:
+    one = snooper()
+    assert one.memberships() == {"report": 0, "static": 0, "router": 0}
+    for port in (P1, P2):
+        one.hear(port, HOST, says(Kind.TO_EX, GROUP), 0.0)
+    one.hear(P1, HOST, says(Kind.TO_EX, SECOND), 0.0)
+    one.hear(P1, HOST, PimHello(30.0), 0.0)
+    one.join(P2, SECOND, EVERYTHING)
+    assert one.memberships() == {"report": 3, "static": 1, "router": 1}
+    assert one.heard() == {
+        P1: {(Family.IPV4, "report"): 2, (Family.IPV4, "hello"): 1},
+        P2: {(Family.IPV4, "report"): 1},
+    }
+    one.remove_port(P1)
+    assert one.memberships() == {"report": 1, "static": 1, "router": 0}
+    assert one.heard().keys() == {P2}
+
+
 def test_groups_are_sorted_and_routers_are_none() -> None:
     one = snooper()
     for group in (GROUP_V6, GROUP, SECOND):

@@ -11,7 +11,7 @@ from zlib import crc32
 from ripstop.core.effects import Announce
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.multicast.filters import NOTHING, Filter
-from ripstop.core.multicast.messages import Want, Wants
+from ripstop.core.multicast.messages import ANY_GROUP, Want, Wants
 from ripstop.core.names import MulticastIp, PeerName
 
 BUCKETS = 256  # entries of one peer at most
@@ -36,6 +36,11 @@ class Interest:
     def peers(self, group: MulticastIp) -> Mapping[PeerName, Filter]:
         """Return what other peers want of a group, by name."""
         return dict(sorted(self._peers.get(group, {}).items()))
+
+    def memberships(self) -> Mapping[str, int]:
+        """Return how many memberships others have, by why: a group counts once for each peer."""
+        router = sum(len(self._peers.get(group, {})) for group in ANY_GROUP.values())
+        return {"peer": sum(map(len, self._peers.values())) - router, "router": router}
 
     def set(self, group: MulticastIp, wanted: Filter) -> list[Announce]:
         """Our ports together want this of a group from now on."""

@@ -168,6 +168,10 @@ class Everyone:
         found = {*self._snooper.groups(), *self._interest.groups()}.difference(_ANY)
         return sorted(found, key=lambda group: (len(group), group))
 
+    def count(self) -> int:
+        """Return how many groups anybody wants."""
+        return len({*self._snooper.groups(), *self._interest.groups()}.difference(_ANY))
+
     def ports(self, group: MulticastIp) -> Mapping[PortId, Filter]:
         """Return what our ports want of a group."""
         heard, static = self._snooper.ports(group), self._snooper.static_ports(group)

@@ -43,6 +43,8 @@ class MembersChanged:
 
 
 MulticastEffect = SendQuery | MembersChanged
+Heard = tuple[Family, str]  # "report" | "query" | "hello"
+_KINDS = {Report: "report", Query: "query", PimHello: "hello"}
 
 
 class Port:
@@ -51,6 +53,7 @@ class Port:
     def __init__(self, port: PortId, timers: Timers, limits: Limits, now: float) -> None:
         """Begin with nothing wanted; the first queries are due at once."""
         self.refusals = Refusals()
+        self.heard: dict[Heard, int] = {}  # messages by family and kind, whether they had an effect or not
         self._id = port
         self._timers = timers
         self._limits = limits
@@ -86,6 +89,8 @@ class Port:
 
     def hear(self, sender: SourceIp, message: Message, now: float) -> list[MulticastEffect]:
         """Take what came in by this port."""
+        kind = family_of(sender), _KINDS[type(message)]
+        self.heard[kind] = self.heard.get(kind, 0) + 1
         cost = max(1, len(message.records)) if isinstance(message, Report) else 1
         granted = self._bucket.take(cost, now)
         if granted < cost:

@@ -7,7 +7,7 @@ from ripstop.core.multicast.agenda import Agenda
 from ripstop.core.multicast.filters import NOTHING, Filter, union
 from ripstop.core.multicast.limits import Limits, Refusal, Refusals
 from ripstop.core.multicast.messages import ANY_GROUP, Family, Message, Version, is_snooped
-from ripstop.core.multicast.port import MembersChanged, MulticastEffect, Port, SendQuery
+from ripstop.core.multicast.port import Heard, MembersChanged, MulticastEffect, Port, SendQuery
 from ripstop.core.multicast.reporters import Reporter
 from ripstop.core.multicast.timers import Timers
 from ripstop.core.names import MulticastIp, PortId, SourceIp
@@ -159,6 +159,19 @@ class Snooper:
     def querier(self, port: PortId, family: Family) -> SourceIp | None:
         """Return the router behind a port that others would leave the asking to; None if there is none but us."""
         return self._ports[port].querier(family) if port in self._ports else None
+
+    def memberships(self) -> Mapping[str, int]:
+        """Return how many memberships there are, by why: a group counts once for each port."""
+        heard = {group: wanted for group, wanted in self._heard.items() if group not in _ANY}
+        return {
+            "report": sum(map(len, heard.values())),
+            "static": sum(map(len, self._static.values())),
+            "router": sum(len(self._heard.get(group, {})) for group in _ANY),
+        }
+
+    def heard(self) -> Mapping[PortId, Mapping[Heard, int]]:
+        """Return how many messages of each kind came in by each port that is there."""
+        return {port: dict(self._ports[port].heard) for port in sorted(self._ports)}
 
     def refusals(self) -> Mapping[PortId, Mapping[Refusal, int]]:
         """Return what was refused at each port that is there."""

@@ -1,0 +1,1 @@
+"""What Prometheus is told: `collector` looks at everything, `families` says it in numbers with names."""
