@@ -7,7 +7,7 @@ import re
 from typing import assert_never
 
 from ripstop.core.errors import ProtocolError
-from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token, Word, WordWanted
 from ripstop.core.mesh.messages import (
     Digest,
     Entry,
@@ -179,24 +179,49 @@ def _check_body(body: IpamMessage) -> None:
     match body:
         case SpaceWanted():
             _check_births(body.birth)
+            _check_wanted(body)
+        case WordWanted():
+            _check_owners(body.gone)
+            _check_births(body.birth, body.life)
+            _check_members((body.heir,) if body.heir else ())
+        case Word():
+            _check_text(body.refusal)
+            _check_owners(body.peers)
+            _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
+            _check_members(tuple(heir for _, _, _, heir in body.gone))
+            _check_tokens(body.tokens)
         case SpaceAnswer():
+            _check_wanted(body)
             _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
             _need(len(body.holder) <= MAX_TEXT, "space", "holder too long")
-            for version, token in body.tokens:
-                _need(0 < version <= MAX_VERSION, "token", f"version {version}")
-                _check_token(token)
+            _check_tokens(body.tokens)
         case _:
             assert_never(body)
-    _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
-    _need(0 <= body.nonce < 2**64, "space", f"nonce {body.nonce}")
+    _need(0 <= body.nonce < 2**64, "addresses", f"nonce {body.nonce}")
     _check_text(body.ring)
+
+
+def _check_wanted(body: SpaceWanted | SpaceAnswer) -> None:
+    _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
+
+
+def _check_owners(owners: tuple[tuple[str, int, int], ...]) -> None:
+    _check_members(tuple(name for name, _, _ in owners))
+    for _, birth, life in owners:
+        _check_births(birth, life)
+
+
+def _check_tokens(tokens: tuple[tuple[int, Token], ...]) -> None:
+    for version, token in tokens:
+        _need(0 < version <= MAX_VERSION, "token", f"version {version}")
+        _check_token(token)
 
 
 def _check_token(token: Token) -> None:
     _check_name(token.owner)
     _need(0 <= token.start < 2**32 and 0 <= token.end <= 2**32, "token", f"range {token.start}-{token.end}")
     _need(0 <= token.free <= 2**32, "token", f"{token.free} free")
-    _check_births(token.birth)
+    _check_births(token.birth, token.giver)
 
 
 def _check_want(want: GroupWant) -> None:
