@@ -32,9 +32,8 @@ from ripstop.core.ipam.search import Search
 from ripstop.core.ipam.space import usable
 from ripstop.core.ipam.status import AllocatorStatus, Waiting, shares
 from ripstop.core.ipam.succession import Succession
-from ripstop.core.mesh.limits import is_peer_name
 from ripstop.core.mesh.messages import Entry
-from ripstop.core.names import ContainerId, PeerName, RequestId
+from ripstop.core.names import ContainerId, PeerName, RequestId, is_peer_name
 
 JOIN_AFTER = 10.0  # seconds of quiet before neighbouring tokens of ours become one
 HAND_OVER_AFTER = (10.0, 30.0)  # seconds after that, drawn evenly, until spare ranges go to those next to them

@@ -26,7 +26,7 @@ from ripstop.core.mesh.messages import (
 )
 from ripstop.core.multicast.messages import Want as GroupWant
 from ripstop.core.multicast.messages import Wants, is_snooped
-from ripstop.core.names import MAX_SHORT_ID, MulticastIp
+from ripstop.core.names import MAX_SHORT_ID, MulticastIp, is_peer_name
 
 MAX_INCARNATION = 2**30  # starts of one peer; one a second lasts 34 years
 MAX_VERSION = (MAX_INCARNATION << 32) | 0xFFFFFFFF
@@ -40,16 +40,10 @@ MAX_HOPS = 64
 MAX_WANTS = 16384  # groups in one entry of one peer
 MAX_SOURCES = 16384  # of one group
 BUCKETS = 64  # of a digest
-_NAME = re.compile(r"[0-9a-f]{16}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _WANTS_KEY = re.compile(r"mcast/[0-9a-f]{16}/[0-9]{1,3}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9-]*/[\x21-\x7e]+")
-
-
-def is_peer_name(text: str) -> bool:
-    """Return whether `text` is 16 lower-case hex digits."""
-    return _NAME.fullmatch(text) is not None
 
 
 def is_ipv4(text: str) -> bool:
