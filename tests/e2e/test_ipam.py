@@ -149,7 +149,7 @@ def test_priming_and_observing() -> None:
 def test_the_range_changes_once_nobody_uses_it() -> None:
     with Lab(hosts=1, name=lab_name(), containers=1) as lab:
         host = lab.host("h1")
-        host.stop_daemon()
+        host.kill_daemon()
         done = host.ripstop(
             "daemon", f"--run-dir={host.run_dir}", f"--state-dir={host.state_dir}", "--range=10.64.0.0/16", check=False
         )

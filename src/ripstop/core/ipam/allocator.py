@@ -240,7 +240,7 @@ class Allocator:
                     ring = self._estate.ring.id if self._estate.ring is not None else ""
                     is_ours = ring != "" and entry.value.ring == ring and peer != self._own
                     if is_ours and not self._succession.is_gone(peer, entry.value.birth):
-                        self._succession.note(peer, entry.value.birth, out)
+                        self._succession.meet(peer, entry.value.birth, out)
                 case _:
                     pass  # of another channel
         self._merge(tokens, now, out)
@@ -541,6 +541,9 @@ class Allocator:
                 out.drop_contested(contested)
         if self._succession.doubt:
             out.save_doubt(True)
+        owner = self._estate.owner
+        if (owner.name, owner.birth) in self._succession.gone:  # we were leaving when we stopped
+            self._be_reborn(out)
         if self._estate.ring is not None and self._estate.start is not None:
             out.announce(f"ring-start/{self._estate.ring.id}", 1, self._estate.start)
             for stamped in self._estate.changed_tokens:  # a crash may have come between saving and telling

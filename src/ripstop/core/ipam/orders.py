@@ -100,7 +100,7 @@ class Orders:
             count, pairs = sum(map(len, owned)), tuple((token.version, token.token) for token in tokens)
             universe = estate.universe
             out.tell(heir, SpaceAnswer(universe.start, universe.end, count, ring.id, 0, tokens=pairs))
-        self._succession.leave(heir, estate.owner)
+        self._succession.leave(heir, estate.owner, out)
         self._reset = Order(request, deadline, addresses=sum(map(len, owned)))
 
     def refuse(self, refusal: str, out: Outbox) -> None:
@@ -162,6 +162,8 @@ class Orders:
             if name in reachable:
                 text = f"peer {self._name(name)} can be reached, so it is not dead; `ripstop reset` there gives away"
                 return ConflictError(f"{text} what it owns")
+        if succession.is_leaving:
+            return ConflictError("this peer is leaving; run it on another")
         if succession.is_newcomer:
             return NotReadyError(succession.doubtful())
         if succession.too_many(names) and not force:

@@ -70,6 +70,7 @@ class Succession:
         self._taking: Poll | None = None
         self._leaving: Poll | None = None
         self._telling: Poll | None = None
+        self._strangers: dict[PeerName, None] = {}  # met in doubt after a restart; nobody of ours has vouched for them
         self._with_others: dict[Key, float] = {}  # owners whose heir has refused us its word, and until when we heed it
 
     @property
@@ -143,6 +144,12 @@ class Succession:
             if is_news and self._taking is not None:
                 self._taking.words.pop(peer, None)
 
+    def meet(self, peer: PeerName, birth: int, out: Outbox) -> None:
+        """Take note that a peer says it is in our ring."""
+        if self.peers.get(peer) != birth and self.doubt and not self._newcomer:
+            self._strangers[peer] = None
+        self.note(peer, birth, out)
+
     def is_gone(self, peer: PeerName, birth: int) -> bool:
         """Return whether an owner is written off; without a birth, whether any self of that peer is."""
         if birth:
@@ -196,6 +203,7 @@ class Succession:
     def begin_anew(self, owner: Owner, out: Outbox) -> None:
         """Be a newcomer: we have been written off, and are another owner now."""
         self._newcomer, self._vouching, self._taking = True, None, None
+        self._strangers = {}
         self.note(owner.name, owner.birth, out)
         self._doubt(True, out)
 
@@ -205,9 +213,11 @@ class Succession:
         most = (living - 1) // 2 if self.doubt else living // 2  # in doubt, we may be written off ourselves
         return len([name for name in self.others if name in set(names)]) > most
 
-    def leave(self, heir: PeerName, owner: Owner) -> None:
-        """Begin to say that we are leaving."""
-        self._leaving = Poll(self._draw(), ((owner.name, owner.birth),), heir)
+    def leave(self, heir: PeerName, owner: Owner, out: Outbox) -> None:
+        """Begin to say that we are leaving; whatever comes, this owner is no more."""
+        key = (owner.name, owner.birth)
+        self._leaving = Poll(self._draw(), (key,), heir)
+        self.write_off(key, heir, out)
 
     def stay(self) -> None:
         """Say so no more."""
@@ -216,6 +226,8 @@ class Succession:
     def judge(self, peer: PeerName, wanted: WordWanted, reachable: Mapping[PeerName, None]) -> str:
         """Return why we do not give a peer our word; "" if we do."""
         own = self._name(self._own)
+        if self.doubt and not self._newcomer and (peer in self._strangers or self.peers.get(peer) != wanted.birth):
+            return f"{own} has restarted and must hear from others itself before it gives its word to a newcomer"
         for dead, birth, life in wanted.gone:
             key, name = (dead, birth), self._name(dead)
             known = self.gone.get(key)
@@ -256,7 +268,8 @@ class Succession:
         for name, birth, life, heir in word.gone:
             if (name, birth) not in self.gone and (name, birth) != (owner.name, owner.birth):
                 self.write_off((name, birth), heir, out, life=life)
-        for name, birth, life in word.peers:
+        for name, birth, life in word.peers if peer not in self._strangers else ():
+            self._strangers.pop(name, None)
             stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
             is_same = self.peers.get(name) == birth
             if name != self._own and (is_same or stale) and not (birth and self.is_gone(name, birth)):
@@ -338,7 +351,7 @@ class Succession:
 
     def missing(self) -> int:
         """Return how many more must give us their word before we use what is ours."""
-        others = self.others
+        others = [peer for peer in self.others if peer not in self._strangers]
         words = len([peer for peer in others if self._vouching and peer in self._vouching.words])
         # A newcomer's own word does not count: those it has not asked would not know of it.
         needed = len(others) // 2 + 1 if self._newcomer else (len(others) + 1) // 2
@@ -346,7 +359,8 @@ class Succession:
 
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
-        names = [self._name(peer) for peer in self.others if not (self._vouching and peer in self._vouching.words)]
+        others = [peer for peer in self.others if peer not in self._strangers]
+        names = [self._name(peer) for peer in others if not (self._vouching and peer in self._vouching.words)]
         why = "is new in the ring" if self._newcomer else "has restarted"
         return (
             f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
@@ -372,6 +386,7 @@ class Succession:
         return [peer for peer in reachable if peer in self.peers and (peer, self.peers[peer]) in self.gone]
 
     def _doubt(self, doubt: bool, out: Outbox) -> None:
+        self._strangers = {}
         if self.doubt != doubt:
             self.doubt = doubt
             out.save_doubt(doubt)
