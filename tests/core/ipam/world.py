@@ -132,7 +132,7 @@ class World:
             self.power_off(number)
         self.stop(name)
         self.hosts[name].disk.clear()
-        self.hosts[name].has_adopted = False
+        self.hosts[name].has_adopted, self.hosts[name].restored = False, Disk.CURRENT
         self.start(name)
 
     def back_up(self, number: int) -> None:

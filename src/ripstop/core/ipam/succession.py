@@ -63,7 +63,7 @@ class Succession:
         self.gone = dict(saved.gone)
         self.births = frozenset(birth for _, birth in self.gone if birth)  # of all owners written off
         self._lives = dict(saved.lives)  # how often the machine of each owner has restarted
-        self.doubt = saved.doubt or (disk is not Disk.CURRENT and bool(self.others))
+        self.doubt = saved.doubt or disk is not Disk.CURRENT  # without a ring too: one may have been made with us
         self._newcomer = saved.doubt or disk is Disk.OLD
         self._has_restarted = disk is Disk.UNSURE
         self._vouching: Poll | None = None
