@@ -419,7 +419,7 @@ class Allocator:
         ring, estate, succession = self._estate.ring, self._estate, self._succession
         if ring is None:
             return
-        if not succession.doubt:
+        if not succession.doubt and not succession.is_leaving:
             owner = estate.owner
             tokens = [part.stamped.token for part in ring.segments]
             births = {token.birth: None for token in tokens if token.owner == self._own and token.birth != owner.birth}
