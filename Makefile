@@ -63,6 +63,9 @@ bench: setup bench-tools ## measure against the bare underlay and kernel VXLAN
 bench-multicast: setup bench-tools ## measure multicast against the underlay's own and the kernel's
 	@$(BIN)/python -m bench.multicast
 
+bench-ipam: setup ## measure allocation, donation, and a ring of 1,000 peers
+	@$(BIN)/python -m bench.ipam
+
 check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
 	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
 
@@ -80,4 +83,4 @@ clean: ## remove what was built
 	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast check-kernel wheel format lab clean
+.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam check-kernel wheel format lab clean

@@ -78,9 +78,13 @@ def save(
     latest = directory / f"{prefix}latest.json"
     for target in (path, latest):
         target.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
-    for target in (path.with_suffix(".png"), latest.with_suffix(".png")):
+    for target in (path.with_suffix(".png"), latest.with_suffix(".png")) if draw is not nothing else ():
         (draw or chart)(results, target)
     return path
+
+
+def nothing(_results: Results, _path: Path) -> None:
+    """Draw nothing, for numbers that need no picture."""
 
 
 def chart(results: Results, path: Path) -> None:

@@ -23,12 +23,16 @@ from ripstop.api.types import (
     ExposeRequest,
     GroupRequest,
     IpamStatus,
+    Moved,
     MulticastMember,
     MulticastStatus,
     MulticastTrace,
     Peer,
     Port,
+    PrimeRequest,
+    RemovePeersRequest,
     Report,
+    ResetRequest,
     Route,
     Status,
     Target,
@@ -41,6 +45,7 @@ from ripstop.core.errors import RipstopError
 SOCKET_NAME = "ripstop.sock"
 TIMEOUT = 10.0  # seconds of silence after which a daemon counts as unreachable
 MAX_ANSWER = 64 << 20  # bytes; a report of a thousand hosts is far below
+_PATIENT = AttachRequest | ExposeRequest | PrimeRequest | RemovePeersRequest | ResetRequest  # these say how long
 _UCRED = struct.Struct("iII")  # pid, uid, gid; Source: unix(7), SO_PEERCRED
 
 
@@ -110,6 +115,12 @@ class Client:
     @overload
     def call(self, name: Literal["leave"], request: GroupRequest) -> list[MulticastMember]: ...
     @overload
+    def call(self, name: Literal["prime"], request: PrimeRequest) -> None: ...
+    @overload
+    def call(self, name: Literal["rmpeer"], request: RemovePeersRequest) -> Moved: ...
+    @overload
+    def call(self, name: Literal["reset"], request: ResetRequest) -> Moved: ...
+    @overload
     def call(self, name: Literal["down"]) -> None: ...
 
     def call(self, name: str, request: msgspec.Struct | None = None) -> Any:
@@ -122,7 +133,7 @@ class Client:
         """
         call = BY_NAME[name]
         body = msgspec.json.encode(request) if request is not None else None
-        patience = request.wait if isinstance(request, AttachRequest | ExposeRequest) else 0.0  # it may take that long
+        patience = request.wait if isinstance(request, _PATIENT) else 0.0  # it may take that long
         status, answer = self._exchange(call, body, self._timeout + patience)
         if not 200 <= status < 300:
             raise RefusedError(status, self._refusal(status, answer))

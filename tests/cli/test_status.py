@@ -63,6 +63,7 @@ def test_ipam_before_the_first_ring(fake: FakeDaemon, capsys: pytest.CaptureFixt
         "range      10.32.0.0/12\n"
         "ready      no: 2 of 3 hosts are here\n"
         "free here  0 addresses\n"
+        "ring       none yet\n"
         "\n"
         "nobody owns addresses yet\n"
         "\n"

@@ -10,6 +10,7 @@ from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from ripstop.lab.node import Container
 from tests.e2e.conftest import lab_name
+from tests.e2e.polling import eventually
 
 
 def refusal(host: Host, *words: str, code: int = 1) -> str:
@@ -27,7 +28,7 @@ def attach(host: Host, container: Container, *words: str) -> list[str]:
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Lab]:
     """Two hosts for all tests here: each leaves h1 without containers and hidden."""
-    with Lab(hosts=2, name=lab_name(), containers=1) as lab:
+    with Lab(hosts=2, name=lab_name(), containers=1, flags=("--grace=0.5",)) as lab:
         lab.host("h1").detach(lab.container("h1c1"))
         yield lab
 
@@ -148,8 +149,7 @@ def test_a_namespace_that_goes_away_gives_its_address_back(pair: Lab, host: Host
     host.run(["ip", "netns", "add", f"{container.netns}x"])
     (address,) = host.ripstop("attach", "--netns", f"/run/netns/{container.netns}x").stdout.split()
     host.run(["ip", "netns", "delete", f"{container.netns}x"])
-    while json.loads(host.ripstop("ps", "--json").stdout):  # bounded by the test's own time limit
-        pass
+    eventually(lambda: not host.client.call("ipam").allocations)  # after its time of grace
     assert attach(host, container) == [address]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ripstop.core.errors import StartError
 from ripstop.store.sqlite import Store, StoreError
+from ripstop.store.witness import Witness
 
 
 def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
@@ -51,3 +52,36 @@ def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(StartError, match="newer ripstop"):
         Store(path)
+
+
+def test_a_copy_that_was_put_back_has_fewer_transactions_than_the_witness(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "witness")
+    assert witness.seen is None
+    store = Store(tmp_path / "state.sqlite", witness)
+    store.put([("a", b"1")])
+    store.close()
+    copy = (tmp_path / "state.sqlite").read_bytes()
+    store = Store(tmp_path / "state.sqlite", witness)
+    store.put([("a", b"2")])
+    store.put([("mesh/x", b"a hint is not counted")])
+    assert store.count == 2
+    store.close()
+    witness.close()
+    again = Witness(tmp_path / "witness")
+    assert again.seen == 2
+    (tmp_path / "state.sqlite").write_bytes(copy)
+    old = Store(tmp_path / "state.sqlite", again)
+    assert old.count == 1
+    old.close()
+    again.close()
+
+
+def test_a_witness_of_another_boot_has_seen_nothing(tmp_path: Path) -> None:
+    (tmp_path / "witness").write_bytes(b"another boot\n          7")
+    witness = Witness(tmp_path / "witness")
+    assert witness.seen is None
+    witness.count(3)
+    witness.close()
+    again = Witness(tmp_path / "witness")
+    assert again.seen == 3
+    again.close()

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ripstop.core.errors import ProtocolError
-from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token, Word, WordWanted
 from ripstop.core.mesh.limits import BUCKETS, MAX_VERSION
 from ripstop.core.mesh.messages import (
     Digest,
@@ -45,6 +45,7 @@ records = st.builds(
     texts,
     st.booleans(),
 )
+owners = st.lists(st.tuples(names, positive, positive), max_size=3).map(tuple)
 versions = st.integers(1, MAX_VERSION)
 entries = st.one_of(
     st.builds(lambda version, record: Entry(f"peer/{record.name}", version, record), versions, records),
@@ -103,6 +104,16 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.one_of(
             st.builds(SpaceWanted, st.just(1), st.integers(2, 2**32)),
             st.builds(SpaceAnswer, st.just(1), st.just(2), st.integers(0, 2**32)),
+            st.builds(WordWanted, texts, positive, positive, positive, owners, names),
+            st.builds(
+                Word,
+                texts,
+                positive,
+                texts,
+                owners,
+                st.lists(st.tuples(names, positive, positive, names), max_size=3).map(tuple),
+                st.lists(st.tuples(positive, tokens), max_size=3).map(tuple),
+            ),
         ),
     ),
     st.builds(Goodbye, texts),

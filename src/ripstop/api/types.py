@@ -123,6 +123,8 @@ class IpamPeer(msgspec.Struct):
     addresses: int  # owned
     share: float  # 0..1 of the universe
     reachable: bool
+    free: int = 0  # exact for this host; for others as they said when they last changed what they own
+    lost: bool = False  # of a former self of that host, which lost its state, or of one written off
 
 
 class Allocation(msgspec.Struct):
@@ -150,6 +152,38 @@ class IpamStatus(msgspec.Struct):
     allocations: tuple[Allocation, ...]
     pending: tuple[Pending, ...]
     contested: tuple[str, ...]  # ranges
+    ring: str = ""  # id, drawn when the range was divided; all hosts that share addresses have the same
+    doubt: str = ""  # why nothing of our own is used yet, "" if it is
+    taking: str = ""  # what taking over from dead hosts waits for, "" if it does not
+    strays: tuple[str, ...] = ()  # addresses in use here that another host owns
+    foreign: tuple[str, ...] = ()  # other rings and ranges among the hosts, one line each
+
+
+class PrimeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/prime: see to it that the range is divided, though no container waits for an address."""
+
+    wait: float = 10.0  # seconds until it fails with its reason
+
+
+class RemovePeersRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/rmpeer: take over what dead hosts owned."""
+
+    peers: tuple[str, ...]  # nicknames or names
+    force: bool = False  # however many of all they are
+    wait: float = 10.0
+
+
+class ResetRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/reset: give away what this host owns, delete its state, and end."""
+
+    force: bool = False  # delete the state even if nobody takes what it owns
+    wait: float = 10.0
+
+
+class Moved(msgspec.Struct):
+    """How many addresses changed their owner."""
+
+    addresses: int
 
 
 EVERY_GROUP = {"0.0.0.0": 4, "::": 6}  # what stands for every group of a family

@@ -108,6 +108,16 @@ def stop(client: Client, timeout: float = END_TIMEOUT) -> Stopped:
     return Stopped(pid=pid, goodbye=goodbye)
 
 
+def await_end(process: int, timeout: float = END_TIMEOUT) -> None:
+    """Wait for the process behind a pidfd to end.
+
+    Raises:
+        FailedError: it does not.
+    """
+    if not _ends(process, timeout):
+        raise FailedError(f"the daemon still runs after {timeout:g} s; end it with `ripstop down`")
+
+
 def last_words(log: BinaryIO, since: int) -> str:
     """Return the last error in what a daemon wrote after offset `since`: its own last word, or the last line."""
     end = log.seek(0, os.SEEK_END)

@@ -71,6 +71,18 @@ def build(*, with_lab: bool = False) -> Grammar:
         )
     )
     add("hide", "take this host's addresses on the overlay away", "Prints them, one a line.")
+    _add_allocation_wait(
+        add("prime", "wait until the range is divided among the hosts", "For staged starts: without it, that is done "
+            "when the first container asks."),
+        "how long to wait",
+    )  # fmt: skip
+    _add_rmpeer(
+        add("rmpeer", "take over what dead hosts owned", "Only for hosts that will not come back as they were; "
+            "containers that still run there lose their addresses to others.")
+    )  # fmt: skip
+    _add_reset(
+        add("reset", "leave: give away all addresses, delete the state, end the daemon", "Detach all containers first.")
+    )
     multicast = add("multicast", "show who gets which multicast group, and join groups for others")
     for name, subcommand in multicast_grammar.fill(multicast):
         made[f"multicast {name}"] = subcommand
@@ -118,7 +130,15 @@ def _add_instance(parser: ArgumentParser) -> None:
         "--init",
         default="consensus",
         metavar="HOW",
-        help="who divides the range at first: consensus, consensus=N (of N hosts), seed=NAME,... (default: consensus)",
+        help="who divides the range at first: consensus, consensus=N (of N hosts), seed=NAME,..., "
+        "or observer: not this host (default: consensus)",
+    )
+    add(
+        "--grace",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long the addresses of a container that went away are kept for it (default: 30)",
     )
     add(
         "--log-level",
@@ -212,11 +232,30 @@ def _add_addresses(parser: ArgumentParser) -> None:
     )
 
 
-def _add_allocation_wait(parser: ArgumentParser) -> None:
+def _add_rmpeer(parser: ArgumentParser) -> None:
+    parser.add_argument("hosts", nargs="+", metavar="HOST", help="name or nickname of a dead host")
+    parser.add_argument(
+        "--force", action="store_true", help="even if half of all hosts or more are dead: a host that only these knew "
+        "may then have the same addresses"
+    )  # fmt: skip
+    _add_allocation_wait(parser, "how long to wait for the word of the others; it goes on when that is over")
+
+
+def _add_reset(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--force", action="store_true", help="even if nobody is there to take the addresses; `rmpeer` on another host "
+        "gets them back"
+    )  # fmt: skip
+    _add_allocation_wait(parser, "how long the host that takes them has to confirm")
+
+
+def _add_allocation_wait(
+    parser: ArgumentParser, what: str = "how long an allocation may take before it fails with its reason"
+) -> None:
     parser.add_argument(
         "--wait",
         type=arguments.allocation_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long an allocation may take before it fails with its reason (default: 10)",
+        help=f"{what} (default: 10)",
     )

@@ -81,6 +81,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import host
 
             return {"expose": host.expose, "hide": host.hide}[args.command](args)
+        case "prime" | "rmpeer" | "reset":
+            from ripstop.cli import ipam
+
+            return {"prime": ipam.prime, "rmpeer": ipam.rmpeer, "reset": ipam.reset}[args.command](args)
         case "multicast":
             from ripstop.cli import multicast
 

@@ -26,6 +26,7 @@ _POLL = 0.1  # seconds between two looks while waiting
 _PEER_COLOURS = {"direct": GOOD, "relayed": DOUBTFUL, "unreachable": BAD, "left": QUIET}
 _CONTROL_COLOURS = {"established": GOOD, "connecting": DOUBTFUL, "closed": BAD}
 _PATH_COLOURS = {"vxlan": GOOD, "relay": DOUBTFUL, "none": BAD}
+_REACHABLE_COLOURS = {"yes": GOOD, "no": BAD, "lost": BAD}
 _TARGET_COLOURS = {"connected": GOOD, "dialing": DOUBTFUL, "waiting": DOUBTFUL}
 
 
@@ -142,13 +143,32 @@ def show_ipam(ipam: IpamStatus) -> None:
         ("range", ipam.range),
         ("ready", paint("yes", GOOD) if ipam.ready else f"{paint('no', DOUBTFUL)}: {safe(ipam.why)}"),
         ("free here", count(ipam.free, "address", "addresses")),
+        ("ring", ipam.ring or "none yet"),
+        *((("in doubt", paint(safe(ipam.doubt), DOUBTFUL)),) if ipam.doubt else ()),
+        *((("taking over", paint(safe(ipam.taking), DOUBTFUL)),) if ipam.taking else ()),
+        *(("stray", paint(f"{text} is in use here, but another host owns it", BAD)) for text in ipam.strays),
+        *(("foreign", paint(safe(text), DOUBTFUL)) for text in ipam.foreign),
         *(("contested", paint(text, BAD)) for text in ipam.contested),
         *(("pending", f"{safe(pending.container)}: {safe(pending.why)}") for pending in ipam.pending),
     ])  # fmt: skip
     print()
-    columns = (Column("OWNER"), Column("NAME"), Column("ADDRESSES", ">"), Column("SHARE", ">"), Column("REACHABLE"))
+    columns = (
+        Column("OWNER"),
+        Column("NAME"),
+        Column("ADDRESSES", ">"),
+        Column("SHARE", ">"),
+        Column("FREE", ">"),
+        Column("REACHABLE", colours=_REACHABLE_COLOURS),
+    )
     rows = [
-        (peer.nickname, peer.peer, f"{peer.addresses:,}", f"{peer.share:.1%}", "yes" if peer.reachable else "no")
+        (
+            peer.nickname,
+            peer.peer,
+            f"{peer.addresses:,}",
+            f"{peer.share:.1%}",
+            "" if peer.lost else f"{peer.free:,}",
+            "lost" if peer.lost else "yes" if peer.reachable else "no",
+        )
         for peer in ipam.peers
     ]
     print_table(columns, rows, empty="nobody owns addresses yet")

@@ -1,5 +1,6 @@
 """What can happen to a node: the closed set of events that `Node.receive` takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ripstop.core.address import Range
@@ -7,7 +8,7 @@ from ripstop.core.mesh.messages import Message, Probe
 from ripstop.core.multicast import messages as multicast
 from ripstop.core.multicast.filters import Filter
 from ripstop.core.multicast.tables import Delivery
-from ripstop.core.names import ConnectionId, ContainerId, MulticastIp, PortId, RequestId, SourceIp, UnderlayIp
+from ripstop.core.names import ConnectionId, ContainerId, MulticastIp, PeerName, PortId, RequestId, SourceIp, UnderlayIp
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,39 @@ class ReleaseRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciled:
+    """These containers are there, with these addresses, and no others; those that are being attached aside."""
+
+    living: Mapping[ContainerId, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimeRequested:
+    """`ripstop prime`: see to it that there is a ring."""
+
+    request: RequestId
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRequested:
+    """`ripstop rmpeer`: take over what dead peers owned."""
+
+    request: RequestId
+    peers: tuple[PeerName, ...]
+    wait: float
+    force: bool = False  # however many they are
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequested:
+    """`ripstop reset`: give away all that we own, for good."""
+
+    request: RequestId
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Whoever asked has gone: answer nothing, keep nothing."""
 
@@ -181,5 +215,6 @@ Event = (
     Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
     | ConnectRequested | ForgetRequested | LeaveRequested
     | AllocateRequested | ClaimRequested | ReleaseRequested | CancelRequested
+    | Reconciled | PrimeRequested | RemoveRequested | ResetRequested
     | PortsChanged | Snooped | FormerRows | JoinRequested | LeaveGroupRequested
 )  # fmt: skip

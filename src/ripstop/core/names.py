@@ -1,5 +1,6 @@
 """The names and numbers by which things are known, one type each, so that mypy tells them apart."""
 
+import re
 from typing import NewType
 
 PeerName = NewType("PeerName", str)  # 16 lower-case hex digits, drawn at random once and kept on disk
@@ -14,3 +15,9 @@ SourceIp = NewType("SourceIp", bytes)  # whoever sends to a group, or speaks of 
 
 NO_PEER = ShortId(0)  # in a VXLAN header's destination: not one peer, but the source's tree
 MAX_SHORT_ID = ShortId(65535)  # VXLAN-GBP's policy id has 16 bits
+_NAME = re.compile(r"[0-9a-f]{16}")
+
+
+def is_peer_name(text: str) -> bool:
+    """Return whether `text` is 16 lower-case hex digits."""
+    return _NAME.fullmatch(text) is not None

@@ -15,11 +15,16 @@ from ripstop.core.events import (
     JoinRequested,
     LeaveGroupRequested,
     PortsChanged,
+    PrimeRequested,
+    Reconciled,
     ReleaseRequested,
+    RemoveRequested,
+    ResetRequested,
     Snooped,
 )
 from ripstop.core.ipam.allocator import Allocator
 from ripstop.core.ipam.paxos import Init
+from ripstop.core.ipam.saved import Disk
 from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.mesh import Mesh, Settings
 from ripstop.core.multicast.multicast import Multicast, MulticastSettings
@@ -33,6 +38,7 @@ class NodeConfig:
     settings: Settings
     universe: Range
     init: Init
+    disk: Disk = Disk.CURRENT  # whether what was saved is what this peer knew last
     multicast: MulticastSettings = field(default_factory=MulticastSettings)
 
 
@@ -41,7 +47,7 @@ class Node:
 
     def __init__(self, config: NodeConfig, saved: Mapping[str, bytes], now: float, rng: Random) -> None:
         self.mesh = Mesh(config.identity, config.settings, saved, now, rng)
-        self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng)
+        self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng, config.disk)
         self.allocator.use_names(self.mesh.nickname)
         self.multicast = Multicast(config.identity.name, config.multicast)
 
@@ -59,6 +65,14 @@ class Node:
                 found = self.allocator.claim(request, container, address, wait, now)
             case ReleaseRequested(container):
                 found = self.allocator.release(container, now)
+            case Reconciled(living):
+                found = self.allocator.reconcile(living, now)
+            case PrimeRequested(request, wait):
+                found = self.allocator.prime(request, wait, now)
+            case RemoveRequested(request, peers, wait, force):
+                found = self.allocator.remove(request, peers, wait, now, force=force)
+            case ResetRequested(request, wait):
+                found = self.allocator.reset(request, wait, now)
             case CancelRequested(request):
                 found = self.allocator.cancel(request, now)
             case PortsChanged(ports):

@@ -17,6 +17,7 @@ DEFAULT_RANGE = "10.32.0.0/12"
 MAX_MTU = 65485  # bytes; what a 65535-byte underlay would leave
 MIN_QUERY_INTERVAL = 2.0  # seconds; hosts take up to one for their answer
 MAX_QUERY_INTERVAL = 31744.0  # seconds; the most that a query can say.  Source: RFC 3376, section 4.1.7
+MAX_GRACE = 86400.0  # seconds
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
@@ -36,6 +37,7 @@ class Config:
     no_discovery: bool = False
     peers: tuple[str, ...] = ()  # initial targets, ADDRESS[:PORT]
     init: str = "consensus"  # how the first ring comes about
+    grace: float = 30.0  # seconds; a container that is back by then under its id has its addresses again
     log_level: str = "info"
     metrics: str | None = None  # ADDRESS:PORT on which `/metrics` is served over TCP; None: the unix socket alone
     multicast: str = "snoop"  # groups go where they were joined; "flood": to everyone, as without snooping
@@ -103,6 +105,8 @@ class Config:
             )
         if len(self.nickname) > 253 or not self.nickname.isprintable():
             raise StartError(f"nickname {self.nickname!r}: at most 253 printable characters")
+        if not 0 <= self.grace <= MAX_GRACE:
+            raise StartError(f"grace {self.grace:g} is not within 0..{MAX_GRACE:g} seconds")
         self._check_multicast()
 
     def _check_multicast(self) -> None:

@@ -4,6 +4,7 @@ Each operation is a few steps with an undo.  What a crash leaves between two ste
 next start: a port without a record is deleted, an address without a port is released.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import msgspec
 from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest
 from ripstop.core.address import Range, format_address, parse_interface
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
-from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, ReleaseRequested
+from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, Reconciled, ReleaseRequested
 from ripstop.core.names import ContainerId
 from ripstop.daemon import ports
 from ripstop.daemon.config import Config
@@ -27,8 +28,8 @@ from ripstop.store.sqlite import Store, StoreError
 
 log = logging.getLogger("ripstop.containers")
 EXPOSED = ContainerId("host/ripstop0")  # who holds the host's own overlay addresses
+MAX_WAIT = 3600.0  # seconds
 _EXPOSE_KEY = "host/expose"
-_CLAIM_WAIT = 10.0  # seconds; for addresses that live when the daemon starts
 
 
 class ExposeRecord(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class Containers:
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
         self._busy: set[str] = set()
         self._ports: dict[str, PortRecord] = {}
+        self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
         self.exposed = ExposeRecord()
 
     @property
@@ -56,40 +58,42 @@ class Containers:
         """Every attached interface, oldest name first."""
         return tuple(port for _, port in sorted(self._ports.items()))
 
-    async def adopt(self, holders: tuple[ContainerId, ...]) -> None:
-        """Put what is on disk, in the kernel and in the ring together after a start.
-
-        Args:
-            holders: who holds addresses according to the ring.
-        """
-        stored = [ports.decode(key, value) for key, value in self._store.load(ports.PREFIX).items()]
-        gone = await self._kernel.run(lambda: self._host.adopt(stored))
-        self._ports = {port.host_ifname: port for port in stored if port not in gone}
-        self._store.put((port.key, None) for port in gone)
+    async def adopt(self) -> None:
+        """Put what is on disk, in the kernel and in the ring together after a start."""
+        stored = {key: ports.decode(key, value) for key, value in self._store.load(ports.PREFIX).items()}
+        living = await self._kernel.run(lambda: self._host.adopt(list(stored.values())))
+        self._ports = {port.host_ifname: port for port in living}
+        changes: list[tuple[str, bytes | None]] = [(key, None) for key in stored.keys() - {one.key for one in living}]
+        for port in living:
+            if stored.get(port.key) != port:
+                log.warning("%s of %s was found in the kernel, with %s", port.ifname, port.netns, port.addresses)
+                changes.append((port.key, ports.encode(port)))
+        self._store.put(changes)
         if _EXPOSE_KEY in (found := self._store.load(_EXPOSE_KEY)):
             self.exposed = msgspec.msgpack.decode(found[_EXPOSE_KEY], type=ExposeRecord)
-        living = {port.holder: port.addresses for port in self.ports}
         if self.exposed.addresses:
-            living[EXPOSED] = self.exposed.addresses
             await self._kernel.run(
                 lambda: self._host.expose(self.exposed.addresses, self._config.universe, self.exposed.masquerade)
             )
-        for held in holders:
-            if held not in living:
-                self._driver.post(ReleaseRequested(held))
-        for container, addresses in living.items():
-            for address in addresses:
-                await self._reclaim(container, address)
+        self.reconcile()
         await self._tell_ports()
 
-    async def _reclaim(self, container: ContainerId, address: str) -> None:
-        number, _ = parse_interface(address)
-        if self._driver.node.allocator.holder(number) == container:
+    def reconcile(self) -> None:
+        """Have the node believe what is there; nothing while a request is half-way."""
+        if self._busy:
             return
-        try:
-            await self._driver.ask(lambda request: ClaimRequested(request, container, number, _CLAIM_WAIT))
-        except RequestError as error:
-            log.error("%s lives with %s, but the ring says: %s", container, address, error)
+        living = {port.holder: port.addresses for port in self.ports}
+        living |= {holder: addresses for holder, (addresses, _) in self._leaving.items()}
+        if self.exposed.addresses:
+            living[EXPOSED] = self.exposed.addresses
+        numbers = {holder: tuple(parse_interface(text)[0] for text in has) for holder, has in living.items()}
+        self._driver.post(Reconciled(numbers))
+
+    def close(self) -> None:
+        """Release nothing any more."""
+        for _, timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
 
     async def attach(self, request: AttachRequest) -> PortRecord:
         """Put an interface into a container.
@@ -115,6 +119,7 @@ class Containers:
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
             gateway = self._gateway() if request.gateway else ""
+            self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
             mac = ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(container, request.netns, inode, request.ifname, name, mac, addresses)
@@ -142,13 +147,32 @@ class Containers:
         """What interfaces have now, in bytes."""
         return self._reconciler.mtu or self._driver.node.mesh.mtu
 
-    async def _forget(self, port: PortRecord) -> None:
-        """Undo an attach or do a detach: the address comes last, so that it is never in two hands."""
+    def _come_back(self, holder: ContainerId) -> None:
+        """Let a container that was gone for a moment have its addresses again."""
+        if holder in self._leaving:
+            self._leaving.pop(holder)[1].cancel()
+
+    def _release(self, holder: ContainerId) -> None:
+        self._leaving.pop(holder, None)
+        self._driver.post(ReleaseRequested(holder))
+
+    async def _forget(self, port: PortRecord, grace: float = 0.0) -> None:
+        """Undo an attach or do a detach: the address comes last, so that it is never in two hands.
+
+        Args:
+            port: what to forget.
+            grace: seconds until its addresses are free.
+        """
         await self._kernel.run(lambda: self._host.delete_port(port.host_ifname))
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])
-        self._driver.post(ReleaseRequested(port.holder))
+        self._come_back(port.holder)
+        if grace > 0:
+            timer = asyncio.get_running_loop().call_later(grace, self._release, port.holder)
+            self._leaving[port.holder] = port.addresses, timer
+        else:
+            self._release(port.holder)
         await self._tell_ports()
 
     async def _tell_ports(self) -> None:
@@ -191,8 +215,9 @@ class Containers:
         for name in names:
             port = self._ports.get(name)
             if port is not None and name not in self._busy:
-                log.info("%s of %s is gone, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
-                await self._forget(port)
+                grace, addresses = self._config.grace, ", ".join(port.addresses)
+                log.info("%s of %s is gone, free again in %g s: %s", port.ifname, port.netns, grace, addresses)
+                await self._forget(port, grace)
 
     async def expose(self, request: ExposeRequest) -> ExposeRecord:
         """Give the host addresses on the overlay; asked again without any, the ones it has are the answer.
@@ -248,8 +273,7 @@ class Containers:
 
     async def _take(self, holder: ContainerId, wanted: tuple[str, ...], wait: float) -> tuple[str, ...]:
         """Allocate or claim every address asked for; none is kept if one fails."""
-        if not 0 < wait <= 3600:
-            raise RequestError(f"wait {wait} is not within 0..3600 seconds")
+        check_wait(wait)
         if len(set(wanted)) != len(wanted):
             raise RequestError("an address is asked for twice")
         taken: list[str] = []
@@ -287,6 +311,12 @@ class Containers:
             yield
         finally:
             self._busy.discard(name)
+
+
+def check_wait(wait: float) -> None:
+    """Refuse to wait for ever, or not at all."""
+    if not 0 < wait <= MAX_WAIT:
+        raise RequestError(f"wait {wait} is not within 0..{MAX_WAIT:g} seconds")
 
 
 def _check_ifname(name: str) -> None:

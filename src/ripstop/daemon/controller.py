@@ -2,19 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict
+from typing import Protocol
 
 from ripstop import __version__
 from ripstop.api import types
 from ripstop.api.server import Handler
-from ripstop.core.errors import RequestError
-from ripstop.core.events import ConnectRequested, ForgetRequested
+from ripstop.core.address import format_address
+from ripstop.core.errors import NotFoundError, RequestError
+from ripstop.core.events import ConnectRequested, ForgetRequested, PrimeRequested, RemoveRequested, ResetRequested
 from ripstop.core.mesh.messages import PROTOCOL_VERSION
+from ripstop.core.names import PeerName, is_peer_name
 from ripstop.core.node import Node
 from ripstop.daemon import views
 from ripstop.daemon.config import Config, parse_target
-from ripstop.daemon.containers import Containers
+from ripstop.daemon.containers import Containers, check_wait
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
@@ -27,13 +29,20 @@ from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.transport.control import ControlTransport
 
 
+class GoDown(Protocol):
+    """Ends the daemon and takes everything away."""
+
+    def __call__(self, *, forget: bool = False) -> None:
+        """End; with `forget`, delete the state as well."""
+
+
 class Controller:
     """One method per call of `api/routes.py`, of the same name."""
 
     def __init__(
         self, config: Config, node: Node, driver: Driver, containers: Containers, reconciler: Reconciler,
         shell: Shell, control: ControlTransport, host: Host, recent: Recent,
-        membership: Membership, go_down: Callable[[], None],
+        membership: Membership, go_down: "GoDown",
     ) -> None:  # fmt: skip
         self._config, self._node, self._driver, self._containers = config, node, driver, containers
         self._reconciler, self._shell, self._control, self._host = reconciler, shell, control, host
@@ -47,6 +56,7 @@ class Controller:
             "routes": self.routes, "targets": self.targets, "ipam": self.ipam, "ports": self.ports,
             "report": self.report, "attach": self.attach, "detach": self.detach, "expose": self.expose,
             "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
+            "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
             "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
         }  # fmt: skip
 
@@ -105,6 +115,8 @@ class Controller:
             *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),
             *(f"range {contested} is claimed by two peers; it is not given out" for contested in ipam.contested),
             *ipam.foreign,
+            *(text for text in (ipam.doubt, ipam.taking) if text),
+            *(f"{format_address(stray)} is in use here, but another host owns it" for stray in ipam.strays),
             *(() if self._host.has_underlay else ("no underlay device is up: no peer can be reached",)),
         )
 
@@ -171,6 +183,40 @@ class Controller:
     async def hide(self, _request: None) -> types.Exposed:
         """Answer `hide`."""
         return types.Exposed(HOST_INTERFACE, await self._containers.hide())
+
+    async def prime(self, request: types.PrimeRequest) -> None:
+        """Answer `prime`."""
+        check_wait(request.wait)
+        await self._driver.ask(lambda number: PrimeRequested(number, request.wait))
+
+    async def rmpeer(self, request: types.RemovePeersRequest) -> types.Moved:
+        """Answer `rmpeer`."""
+        check_wait(request.wait)
+        if not request.peers:
+            raise RequestError("which peers are dead? give their names; `ripstop status ipam` lists them")
+        names = tuple(dict.fromkeys(self._peer(text) for text in request.peers))
+        moved = await self._driver.ask(lambda number: RemoveRequested(number, names, request.wait, request.force))
+        return types.Moved(moved)
+
+    def _peer(self, text: str) -> PeerName:
+        """Return the peer that somebody calls by its name or nickname."""
+        if is_peer_name(text):
+            return PeerName(text)
+        called = [peer.name for peer in self._node.mesh.peers() if peer.nickname == text]
+        if len(called) > 1:
+            raise RequestError(f"{len(called)} peers are called {text}: {', '.join(called)}; give one of these names")
+        if not called:
+            raise NotFoundError(f"no peer is called {text}; `ripstop status ipam` lists them")
+        return PeerName(called[0])
+
+    async def reset(self, request: types.ResetRequest) -> types.Moved:
+        """Answer `reset`: the answer leaves, then everything goes."""
+        check_wait(request.wait)
+        moved = 0
+        if not request.force:
+            moved = await self._driver.ask(lambda number: ResetRequested(number, request.wait))
+        self._go_down(forget=True)
+        return types.Moved(moved)
 
     async def multicast(self, _request: None) -> types.MulticastStatus:
         """Answer `multicast`."""

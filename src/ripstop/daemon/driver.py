@@ -11,6 +11,8 @@ from ripstop.core.node import Node
 from ripstop.daemon.shell import Shell
 from ripstop.store.sqlite import StoreError
 
+MAX_BATCH = 256  # events that are worked off before anything of them is performed
+
 
 class StorageError(RequestError):
     """The state could not be written, so nothing may be promised."""
@@ -70,7 +72,11 @@ class Driver:
                 await asyncio.sleep(0)  # what came in during a stall is heard before the next timer judges silence
             event = await self._next_event()
             if event is not None:
-                self._perform(self.node.receive(event, clock()))
+                effects = self.node.receive(event, clock())
+                for _ in range(min(self._inbox.qsize(), MAX_BATCH - 1)):  # what came meanwhile shares one transaction
+                    effects += self.node.receive(self._inbox.get_nowait(), clock())
+                    self._inbox.task_done()
+                self._perform(effects)
                 self._inbox.task_done()
 
     async def _next_event(self) -> Event | None:
@@ -84,17 +90,23 @@ class Driver:
             return None
 
     def _perform(self, effects: list[Effect]) -> None:
-        """Perform in order; once a `Save` has failed, nothing after it is promised to anybody, near or far."""
+        """Save everything in one transaction, then perform the rest in order.
+
+        If the disk refuses, nothing is promised to anybody, near or far.
+        """
         failure: StorageError | None = None
+        items = [item for effect in effects if isinstance(effect, Save) for item in effect.items]
+        if items:
+            try:
+                self._shell.save(tuple(items))
+            except StoreError as error:
+                failure = StorageError(f"{error}; nothing was done")
         for effect in effects:
             match effect:
                 case Answer(request, result):
                     self._answer(request, failure or result)
-                case Save(items):
-                    try:
-                        self._shell.save(items)
-                    except StoreError as error:
-                        failure = StorageError(f"{error}; nothing was done")
+                case Save():
+                    continue
                 case Send() if failure:
                     continue  # peers fetch it by comparing notes; by then the disk may have room again
                 case _:

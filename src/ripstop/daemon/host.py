@@ -11,7 +11,7 @@ from ripstop.core.multicast.tables import Delivery, Row
 from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
-from ripstop.daemon.ports import PortRecord
+from ripstop.daemon.ports import PortRecord, described, description
 from ripstop.kernel import bpf_tc, bpffs, netns, nft
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
@@ -89,11 +89,19 @@ class Host:
         return max((link.mtu for link in self._links.underlay()), default=FALLBACK_MTU) - VXLAN_OVERHEAD
 
     def adopt(self, ports: list[PortRecord]) -> list[PortRecord]:
-        """Take over the ports that live, delete those nobody knows; return the records of those that are gone."""
+        """Take over the ports that live; return their records.
+
+        One without a record says itself what it is, if its container is there; else it is deleted.
+        """
         living = self._links.container_ports()
-        known = {port.host_ifname for port in ports}
-        for name in sorted(living.keys() - known):
-            self._links.delete(name)
+        records = {port.host_ifname: port for port in ports}
+        for name in sorted(living.keys() - records.keys()):
+            found = described(name, self._links.description(name))
+            if found is not None and _is_there(found):
+                records[name] = found
+            else:
+                self._links.delete(name)
+        known = records.keys()
         wanted = {living[name] for name in known & living.keys()}
         for ifindex in self.datapath.ports():
             if ifindex not in wanted and ifindex != self._host_port:
@@ -101,7 +109,7 @@ class Host:
         for name in sorted(known & living.keys()):
             self.datapath.add_port(living[name])
             self._ports[name] = living[name]
-        return [port for port in ports if port.host_ifname not in living]
+        return [records[name] for name in sorted(known & living.keys())]
 
     def rescan(self) -> Scan:
         """Look at the devices again: hang the datapath into new ones, notice what is gone."""
@@ -148,6 +156,7 @@ class Host:
                 port.host_ifname, namespace, port.ifname, port.mac, mtu, port.addresses, gateway, multicast_route
             )
         try:
+            self._links.describe(port.host_ifname, description(port))
             self.datapath.add_port(made.ifindex)
         except BaseException:
             self._links.delete(port.host_ifname)
@@ -261,6 +270,14 @@ class Host:
     def has_underlay(self) -> bool:
         """Whether any device was up at the last scan that could reach a peer."""
         return bool(self._underlay)
+
+
+def _is_there(port: PortRecord) -> bool:
+    try:
+        with netns.found(port.netns, port.inode):
+            return True
+    except RipstopError:
+        return False
 
 
 def remove_everything(links: Links) -> list[str]:

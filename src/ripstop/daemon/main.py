@@ -38,6 +38,7 @@ from ripstop.daemon.shell import Shell
 from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store
+from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
 
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
@@ -83,12 +84,13 @@ class _Daemon:
         self._config, self._recent = config, recent
         self._kernel = KernelThread()
         self._stop = asyncio.Event()
-        self._take_down = False
+        self._take_down = self._forget = False
 
     async def run(self) -> None:
         """Start, serve, stop."""
         config = self._config
-        store = Store(config.state_dir / "ripstop.sqlite")
+        witness = Witness(config.run_dir / "witness")
+        store, disk = identity.open_store(config.state_dir, witness)
         try:
             name, incarnation = identity.load(store, config.name)
             identity.check_range(store, str(config.universe))
@@ -103,7 +105,8 @@ class _Daemon:
             )
             init = parse_init(config.init, len(config.targets))
             multicast = config.multicast_settings
-            node_config = NodeConfig(Identity(name, incarnation, nickname), settings, config.universe, init, multicast)
+            who = Identity(name, incarnation, nickname)
+            node_config = NodeConfig(who, settings, config.universe, init, disk, multicast)
             clock = asyncio.get_running_loop().time
             node = Node(node_config, store.load(""), clock(), SystemRandom())
             host = await self._kernel.run(
@@ -123,6 +126,9 @@ class _Daemon:
         finally:
             self._kernel.close()
             store.close()
+            witness.close()
+            if self._forget:
+                identity.forget(config.state_dir)
 
     async def _serve(self, store: Store, host: Host, node: Node) -> None:
         config, loop = self._config, asyncio.get_running_loop()
@@ -143,7 +149,7 @@ class _Daemon:
             await sensors.start()
             running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
             former = await self._kernel.run(host.former_deliveries)
-            await containers.adopt(tuple(node.allocator.holders()))
+            await containers.adopt()
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
@@ -168,6 +174,7 @@ class _Daemon:
             await control.close()
             for task in running:
                 task.cancel()
+            containers.close()
             if self._take_down:
                 await containers.forget_all()
             if self._take_down:
@@ -175,8 +182,8 @@ class _Daemon:
             frames.close()
             ports.close()
 
-    def _go_down(self) -> None:
-        self._take_down = True
+    def _go_down(self, *, forget: bool = False) -> None:
+        self._take_down, self._forget = True, forget
         self._stop.set()
 
 

@@ -9,6 +9,7 @@ from ripstop.core.names import ContainerId
 
 PREFIX = "port/"
 HOST = "host"  # how the host's own interface is called as a container
+MAX_DESCRIPTION = 255  # bytes; IFALIASZ - 1, uapi/linux/if.h
 
 
 class PortRecord(msgspec.Struct, frozen=True):
@@ -31,6 +32,23 @@ class PortRecord(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """Where it is kept on disk."""
         return PREFIX + self.host_ifname
+
+
+def description(port: PortRecord) -> str:
+    """Return what a port's device says of itself, should the disk be lost; "" if it is too long for the kernel."""
+    text = msgspec.json.encode((port.container, port.netns, port.inode, port.ifname, port.mac, port.addresses))
+    return text.decode() if len(text) <= MAX_DESCRIPTION else ""
+
+
+def described(name: str, text: str) -> PortRecord | None:
+    """Return the port that a device says it is; None if it says nothing of the kind."""
+    try:
+        container, netns, inode, ifname, mac, addresses = msgspec.json.decode(
+            text, type=tuple[str, str, int, str, str, tuple[str, ...]]
+        )
+    except msgspec.DecodeError:
+        return None
+    return PortRecord(container, netns, inode, ifname, name, mac, addresses)
 
 
 def holder(container: str, ifname: str) -> ContainerId:

@@ -71,6 +71,7 @@ class Sensors:
                 await self._rescan()
             if loop.time() >= sweep_at:
                 await self._kernel.run(self._host.sweep)
+                self._containers.reconcile()
                 sweep_at = loop.time() + SWEEP_INTERVAL
 
     def _notice(self) -> None:

@@ -64,7 +64,13 @@ def ipam(node: Node) -> types.IpamStatus:
         peers=tuple(
             [
                 types.IpamPeer(
-                    share.peer, nicknames.get(share.peer, ""), share.addresses, share.fraction, share.reachable
+                    share.peer,
+                    nicknames.get(share.peer, ""),
+                    share.addresses,
+                    share.fraction,
+                    share.reachable,
+                    share.free,
+                    share.lost,
                 )
                 for share in status.shares
             ]
@@ -72,6 +78,11 @@ def ipam(node: Node) -> types.IpamStatus:
         allocations=tuple([types.Allocation(format_address(address), holder) for address, holder in status.held]),
         pending=tuple([types.Pending(waiting.container, waiting.why) for waiting in status.waiting]),
         contested=tuple([str(contested) for contested in status.contested]),
+        ring=status.ring,
+        doubt=status.doubt,
+        taking=status.taking,
+        strays=tuple([format_address(address) for address in status.strays]),
+        foreign=status.foreign,
     )
 
 

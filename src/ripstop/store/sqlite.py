@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ripstop.core.errors import RipstopError, StartError
+from ripstop.store.witness import Witness
 
 _SCHEMA = 1  # PRAGMA user_version
 _HINTS = "mesh/"  # keys whose loss costs time, nothing else
@@ -18,16 +19,25 @@ class StoreError(RipstopError):
     """The disk refused: nothing was changed."""
 
 
+class DamagedError(StartError):
+    """The database cannot be read, or not all of it."""
+
+
 class Store:
     """A dictionary on disk; what `put` returned from is there after a crash of the machine."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, witness: Witness | None = None) -> None:
         """Open or create the database.
 
+        Args:
+            path: of the database.
+            witness: counts the transactions as well, where a copy of the database that is put back does not reach it.
+
         Raises:
-            StartError: it cannot be opened, is damaged, or was written by a newer version.
+            StartError: it cannot be opened, or was written by a newer version.
+            DamagedError: it is damaged.
         """
-        self.path = path
+        self.path, self._witness = path, witness
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None)
@@ -36,12 +46,17 @@ class Store:
             if found > _SCHEMA:
                 raise StartError(f"{path} was written by a newer ripstop; use that one, or another --state-dir")
             self._database.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            self._database.execute("CREATE TABLE IF NOT EXISTS transactions (one INTEGER PRIMARY KEY, count INTEGER)")
             self._database.execute(f"PRAGMA user_version={_SCHEMA}")
             (verdict,) = self._database.execute("PRAGMA quick_check").fetchone()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise StartError(f"cannot use {path}: {error}; move it away to start with a new identity") from None
+        except sqlite3.DatabaseError as error:
+            raise DamagedError(f"cannot use {path}: {error}; move it away to start with a new identity") from None
         if verdict != "ok":
-            raise StartError(f"{path} is damaged ({verdict}); move it away to start with a new identity")
+            raise DamagedError(f"{path} is damaged ({verdict}); move it away to start with a new identity")
+        found = self._database.execute("SELECT count FROM transactions").fetchone()
+        self.count = int(found[0]) if found else 0  # of transactions that others rely on; the witness has the same
 
     def load(self, prefix: str) -> dict[str, bytes]:
         """Return everything whose key starts with `prefix`, in key order."""
@@ -66,11 +81,17 @@ class Store:
                     self._database.execute("DELETE FROM state WHERE key = ?", (key,))
                 else:
                     self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+            if not is_hint:
+                self._database.execute("INSERT OR REPLACE INTO transactions VALUES (1, ?)", (self.count + 1,))
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise StoreError(f"cannot write {self.path}: {error}") from None
+        if not is_hint:
+            self.count += 1
+            if self._witness is not None:
+                self._witness.count(self.count)
 
     def close(self) -> None:
         """Close the database; the state stays."""

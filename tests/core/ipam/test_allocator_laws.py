@@ -20,6 +20,7 @@ class AllocatorMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32), seeded=st.booleans())
     def begin(self, seed: int, seeded: bool) -> None:
+        self.seeded = seeded
         init = Seed((peer_name(1), peer_name(2))) if seeded else Consensus(3)
         self.world = World(3, Random(seed), SMALL, init)
         self.world.loss, self.world.doubling = 0.1, 0.3
@@ -61,6 +62,33 @@ class AllocatorMachine(RuleBasedStateMachine):
     def restart(self, number: int) -> None:
         self.world.stop(peer_name(number))
         self.world.start(peer_name(number))
+
+    @rule(number=number)
+    def power_off(self, number: int) -> None:
+        self.world.power_off(number)
+
+    @rule(number=number, keep=st.booleans())
+    def lose_disk(self, number: int, keep: bool) -> None:
+        if not self.seeded:  # a seed cannot know that it has been here before
+            self.world.wipe(number, keep_containers=keep and self.world.host(number).is_on)
+
+    @rule(number=number)
+    def back_up(self, number: int) -> None:
+        self.world.back_up(number)
+
+    @rule(number=number)
+    def put_back(self, number: int) -> None:
+        self.world.put_back(number)
+
+    @rule(number=number, dead=number)
+    def remove(self, number: int, dead: int) -> None:
+        if self.runs(number) and not self.world.host(dead).is_on:
+            self.world.remove(number, [dead])
+
+    @rule(number=number)
+    def reset(self, number: int) -> None:
+        if self.runs(number) and not self.seeded:
+            self.world.reset(number)
 
     @rule(apart=st.sampled_from([(), (1,), (2,), (3,)]))
     def split(self, apart: tuple[int, ...]) -> None:

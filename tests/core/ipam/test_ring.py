@@ -55,13 +55,13 @@ def test_rings_with_another_beginning_have_another_id() -> None:
 def test_grant_splits_a_token() -> None:
     ring = Ring(START)
     change = ring.grant(Range(4, 8), C, A, free)
-    assert change.written == (stamped_free(2, 0, 4, A), stamped_free(2, 4, 8, C), stamped_free(2, 8, 16, A))
+    assert change.written == (stamped_free(2, 0, 4, A, A), stamped_free(2, 4, 8, C, A), stamped_free(2, 8, 16, A, A))
     assert ring.ranges(A) == [Range(0, 4), Range(8, 16)]
     assert ring.ranges(C) == [Range(4, 8)]
 
 
-def stamped_free(version: int, start: int, end: int, owner: Owner) -> Stamped:
-    return Stamped(version, Token(start, owner.name, end - start, end, owner.birth))
+def stamped_free(version: int, start: int, end: int, owner: Owner, giver: Owner) -> Stamped:
+    return Stamped(version, Token(start, owner.name, end - start, end, owner.birth, giver.birth))
 
 
 def test_grant_of_what_is_not_ours_is_a_bug() -> None:
@@ -83,7 +83,7 @@ def test_join_makes_one_token_of_neighbours() -> None:
     ring, other = Ring(START), Ring(START)
     other.merge(ring.grant(Range(12, 16), B, A, free).written)
     change = ring.join(B, free)
-    assert change.written == (stamped_free(3, 12, 32, B),)
+    assert change.written == (stamped_free(3, 12, 32, B, B),)
     assert change.dropped == (16,)
     other.merge(change.written)
     assert other.tokens == ring.tokens

@@ -1,4 +1,8 @@
-"""Several allocators in one process, with a mesh between them that loses, doubles and reorders what it is told to."""
+"""Several allocators in one process, with a mesh between them that loses, doubles and reorders what it is told to.
+
+Containers are apart from what allocators believe of them: a container has the addresses that were answered, until it is
+released or its machine goes off.  The world sees all of them, and asserts that no two have the same.
+"""
 
 from collections.abc import Iterable
 from random import Random
@@ -10,8 +14,9 @@ from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Sav
 from ripstop.core.errors import ExhaustedError, RequestError
 from ripstop.core.ipam.allocator import Allocator
 from ripstop.core.ipam.messages import IpamMessage
-from ripstop.core.ipam.paxos import Consensus, Init
+from ripstop.core.ipam.paxos import Consensus, Init, Observer
 from ripstop.core.ipam.ring import Ring
+from ripstop.core.ipam.saved import Disk
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
@@ -32,6 +37,10 @@ class Host:
         self.entries: dict[str, Entry] = {}
         self.allocator: Allocator | None = None
         self.ghost: Allocator | None = None  # what would be if it were started now, for the checks
+        self.is_on = True  # the machine; its containers run as long, whatever its daemon does
+        self.has_adopted = True  # whether a daemon has seen all containers since the disk was exchanged
+        self.backup: dict[str, bytes] | None = None  # an earlier state of the disk
+        self.restored = Disk.CURRENT  # what is known of the disk at the next start
 
     def merge(self, entries: Iterable[Entry]) -> list[Entry]:
         """Keep the greatest entry of each key, as the mesh does; return what was news."""
@@ -61,9 +70,10 @@ class World:
         self.loss = self.doubling = self.crashes = (
             0.0  # how likely: a message is lost, comes twice; a call ends in a crash
         )
-        self.promised: dict[tuple[PeerName, ContainerId], dict[int, None]] = {}  # answered, and not released since
+        self.promised: dict[tuple[PeerName, ContainerId], dict[int, str]] = {}  # containers' addresses, and their rings
         self._asked: dict[RequestId, tuple[PeerName, ContainerId]] = {}
         self._requests = 0
+        self._resets: dict[RequestId, None] = {}
         for name in self.hosts:
             self.start(name)
 
@@ -84,26 +94,59 @@ class World:
         return ring
 
     def start(self, name: PeerName) -> None:
-        """Start a peer from what is on its disk."""
+        """Start a peer from what is on its disk, and tell it which containers there are."""
         host = self.hosts[name]
-        host.allocator = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(self.rng.random()))
+        disk, host.is_on = host.restored, True
+        rng = Random(self.rng.random())
+        host.allocator = Allocator(name, host.universe, host.init, dict(host.disk), self.now, rng, disk)
         self.call(name, host.allocator.tick(self.now))
+        if host.allocator is not None:
+            host.restored = Disk.CURRENT  # what follows from its age is on it now
+        living = {container: list(has) for (owner, container), has in self.promised.items() if owner == name}
+        if host.allocator is not None:
+            self.call(name, host.allocator.reconcile(living, self.now))
+        host.has_adopted = host.has_adopted or host.allocator is not None
         self.reach()
 
     def stop(self, name: PeerName) -> None:
         """End a peer without warning; only its disk stays."""
         host = self.hosts[name]
         host.allocator, host.entries = None, {}
-        host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0))
+        host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0), host.restored)
         self.reach()
 
-    def wipe(self, number: int) -> None:
-        """Let a peer lose its disk, its containers with it."""
+    def power_off(self, number: int) -> None:
+        """Let a machine go off, and its containers with it."""
         name = peer_name(number)
+        host = self.hosts[name]
+        host.is_on = False
+        if host.restored is Disk.CURRENT:
+            host.restored = Disk.UNSURE
+        self.promised = {who: addresses for who, addresses in self.promised.items() if who[0] != name}
+        self.stop(name)
+
+    def wipe(self, number: int, *, keep_containers: bool = False) -> None:
+        """Let a peer lose its disk, and its containers unless told otherwise."""
+        name = peer_name(number)
+        if not keep_containers:
+            self.power_off(number)
         self.stop(name)
         self.hosts[name].disk.clear()
-        self.promised = {who: addresses for who, addresses in self.promised.items() if who[0] != name}
+        self.hosts[name].has_adopted, self.hosts[name].restored = False, Disk.CURRENT
         self.start(name)
+
+    def back_up(self, number: int) -> None:
+        """Keep a copy of a disk."""
+        self.host(number).backup = dict(self.host(number).disk)
+
+    def put_back(self, number: int) -> None:
+        """Put the copy of a disk back, which the daemon then finds to be another file."""
+        host = self.host(number)
+        if host.backup is not None:
+            self.stop(host.name)
+            host.disk, host.restored = dict(host.backup), Disk.OLD
+            host.has_adopted = False
+            self.start(host.name)
 
     def reach(self) -> None:
         """Tell every running peer whom it can reach."""
@@ -146,6 +189,34 @@ class World:
         self.promised.pop((name, ContainerId(container)), None)
         self.call(name, self.allocator(number).release(ContainerId(container), self.now))
 
+    def remove(self, number: int, dead: Iterable[int], wait: float = 10.0) -> RequestId:
+        """Have a host take over what dead ones owned."""
+        request = self.request(number, "")
+        names = [peer_name(one) for one in dead]
+        self.call(peer_name(number), self.allocator(number).remove(request, names, wait, self.now))
+        return request
+
+    def prime(self, number: int, wait: float = 10.0) -> RequestId:
+        """Have a host see to it that there is a ring."""
+        request = self.request(number, "")
+        self.call(peer_name(number), self.allocator(number).prime(request, wait, self.now))
+        return request
+
+    def observe(self, number: int) -> None:
+        """Let a host begin as an observer."""
+        name = peer_name(number)
+        self.stop(name)
+        self.hosts[name].disk.clear()
+        self.hosts[name].init = Observer()
+        self.start(name)
+
+    def reset(self, number: int, wait: float = 10.0) -> RequestId:
+        """Have a host leave the ring; once it has, its disk is empty."""
+        request = self.request(number, "")
+        self._resets[request] = None
+        self.call(peer_name(number), self.allocator(number).reset(request, wait, self.now))
+        return request
+
     def request(self, number: int, container: str) -> RequestId:
         """Return a new request's id."""
         self._requests += 1
@@ -173,14 +244,22 @@ class World:
                 case Answer(request, result):
                     assert request not in self.results, "answered twice"
                     self.results[request] = result
-                    if isinstance(result, int):
-                        self.promised.setdefault(self._asked[request], {})[result] = None
+                    if isinstance(result, int) and self._asked[request][1]:
+                        assert host.allocator is not None
+                        ring = host.allocator.ring.id if host.allocator.ring else ""
+                        self.promised.setdefault(self._asked[request], {}).setdefault(result, ring)
                 case Notice():
                     self.notices.append(effect)
                 case _:
                     raise AssertionError(f"an allocator has no business with {effect}")
         if crash:
             self.stop(name)
+        for effect in () if crash else effects:
+            if isinstance(effect, Answer) and effect.request in self._resets and isinstance(effect.result, int):
+                self.stop(name)  # it has left: the state goes
+                host.disk.clear()
+                host.has_adopted = False
+                self.start(name)
 
     def gossip(self, one: PeerName, other: PeerName, share: float = 1.0) -> None:
         """Let a peer send another its entries, or a random part of them, in random order."""
@@ -245,13 +324,30 @@ class World:
             if host.allocator is None:
                 self.start(name)
         self.split()
-        self.run(15.0, step=0.5)
-        self.gossip_all()  # of what the last tick did
+        for _ in range(8):
+            self.run(15.0, step=0.5)
+            self.gossip_all()  # of what the last tick did
+            if self.is_peaceful():
+                return
+
+    def rings_of(self, allocator: Allocator) -> list[str]:
+        """Return the rings in which the containers on a peer's host got their addresses."""
+        (name,) = [name for name, host in self.hosts.items() if host.allocator is allocator]
+        return [ring for (owner, _), has in self.promised.items() if owner == name for ring in has.values()]
+
+    def is_peaceful(self) -> bool:
+        """Return whether nobody waits for anything."""
+        seen = [host.allocator.status() for host in self.hosts.values() if host.allocator is not None]
+        return not any(one.waiting or one.strays or one.contested or one.doubt or one.taking for one in seen)
 
     def check_peace(self) -> None:
         """Assert what must hold once there is peace: peers in one ring agree, and every free address can be had."""
         allocators = [host.allocator for host in self.hosts.values() if host.allocator is not None]
-        assert not any(a.status().waiting or a.status().strays or a.status().contested for a in allocators)
+        if len({a.ring.id if a.ring else "" for a in allocators}) > 1:
+            return  # people must decide which of them is to stay
+        if any(ring != (a.ring.id if a.ring else "") for a in allocators for ring in self.rings_of(a)):
+            return  # containers live on from a ring that its owner has lost: what they have may be in use in this one
+        assert self.is_peaceful(), [a.status() for a in allocators]
         rings: dict[str, Ring] = {}
         for allocator in allocators:
             if allocator.ring is not None:
@@ -271,25 +367,28 @@ class World:
             assert isinstance(self.error(last), ExhaustedError), self.results[last]
 
     def check(self) -> None:
-        """Assert that within a ring no address is held by two containers or owned by two peers, dead or alive."""
-        holders: dict[tuple[str, int], tuple[PeerName, ContainerId]] = {}
+        """Assert that within a ring no two containers have one address, and no two peers own one, dead or alive."""
         owners: dict[tuple[str, int], PeerName] = {}
+        having: dict[tuple[str, int], tuple[PeerName, ContainerId]] = {}
+        for who, addresses in self.promised.items():
+            for address, of_ring in addresses.items():
+                assert (of_ring, address) not in having, (address, having[of_ring, address], who)
+                having[of_ring, address] = who
         for name, host in self.hosts.items():
             allocator = host.allocator or host.ghost
             if allocator is None:
                 continue
             ring, held = allocator.ring.id if allocator.ring else "", allocator.held
-            for owned in allocator.owned:
+            for owned in () if allocator.in_doubt else allocator.owned:
                 for address in owned:
                     assert (ring, address) not in owners, (address, owners[ring, address], name)
                     owners[ring, address] = name
+            strays = allocator.strays
             for address, container in held:
-                if address in host.universe:
-                    assert (ring, address) not in holders, (address, holders[ring, address], (name, container))
-                    holders[ring, address] = name, container
+                if address in host.universe and address not in strays and not allocator.in_doubt and ring:
                     assert owners.get((ring, address)) == name, (address, container)
             here = dict(held)
-            for (promisee, container), addresses in self.promised.items():
+            for (promisee, container), addresses in self.promised.items() if host.has_adopted else ():
                 for address in addresses if promisee == name else ():
                     assert here.get(address) == container, (address, container)
 

@@ -11,7 +11,6 @@ from ripstop.core.mesh.limits import (
     check_message,
     check_probe,
     is_ipv4,
-    is_peer_name,
 )
 from ripstop.core.mesh.messages import (
     Digest,
@@ -31,7 +30,7 @@ from ripstop.core.mesh.messages import (
 )
 from ripstop.core.multicast.messages import Want as GroupWant
 from ripstop.core.multicast.messages import Wants
-from ripstop.core.names import PeerName, ShortId, UnderlayIp
+from ripstop.core.names import PeerName, ShortId, UnderlayIp, is_peer_name
 
 GROUP = b"\xef\1\1\1"
 NAME = PeerName("0123456789abcdef")

@@ -1,6 +1,6 @@
 """One peer's allocator: takes requests and news, and routes them to the parts that know."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from random import Random
 from typing import assert_never
@@ -13,24 +13,36 @@ from ripstop.core.errors import ConflictError, RequestError
 from ripstop.core.ipam.council import Council
 from ripstop.core.ipam.donor import Donor
 from ripstop.core.ipam.estate import Estate
-from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
-from ripstop.core.ipam.paxos import Consensus, Init, Seed
+from ripstop.core.ipam.messages import (
+    Ballot,
+    IpamMessage,
+    RingStart,
+    SpaceAnswer,
+    SpaceWanted,
+    Token,
+    Word,
+    WordWanted,
+)
+from ripstop.core.ipam.orders import Orders
+from ripstop.core.ipam.paxos import Consensus, Init, Observer, Seed
 from ripstop.core.ipam.requests import Pending, taken
-from ripstop.core.ipam.ring import Ring, Stamped, ring_id
-from ripstop.core.ipam.saved import Outbox, Saved
+from ripstop.core.ipam.ring import Owner, Ring, Stamped, ring_id
+from ripstop.core.ipam.saved import Disk, Key, Outbox, Saved
 from ripstop.core.ipam.search import Search
 from ripstop.core.ipam.space import usable
 from ripstop.core.ipam.status import AllocatorStatus, Waiting, shares
+from ripstop.core.ipam.succession import Succession
 from ripstop.core.mesh.messages import Entry
-from ripstop.core.names import ContainerId, PeerName, RequestId
+from ripstop.core.names import ContainerId, PeerName, RequestId, is_peer_name
 
 JOIN_AFTER = 10.0  # seconds of quiet before neighbouring tokens of ours become one
+HAND_OVER_AFTER = (10.0, 30.0)  # seconds after that, drawn evenly, until spare ranges go to those next to them
 
 Effects = list[Effect | Internal]
 
 
 def parse_init(text: str, targets: int) -> Init:
-    """Read how the first ring comes about: `consensus`, `consensus=N` or `seed=NAME,…`.
+    """Read how the first ring comes about: `consensus`, `consensus=N`, `seed=NAME,…` or `observer`.
 
     Args:
         text: what the user wrote.
@@ -44,18 +56,24 @@ def parse_init(text: str, targets: int) -> Init:
         return Consensus(targets + 1)
     if mode == "consensus" and value.isascii() and value.isdigit() and 0 < int(value) <= 65535:
         return Consensus(int(value))
+    if text == "observer":
+        return Observer()
     names = sorted({name.strip() for name in value.split(",")})
-    if mode == "seed" and all(names):
+    if mode == "seed" and all(map(is_peer_name, names)):
         return Seed(tuple(PeerName(name) for name in names))
-    raise RequestError(f"init {text!r}: write consensus, consensus=N (N peers expected), or seed=NAME,NAME,…")
+    raise RequestError(
+        f"init {text!r}: write consensus, consensus=N (N peers expected), seed=NAME,NAME,… (16 hex digits each,"
+        " see --name), or observer"
+    )
 
 
 class Allocator:
     """Gives addresses to containers, alone where it can, with other peers' help where it must."""
 
     def __init__(
-        self, own: PeerName, universe: Range, init: Init, saved: Mapping[str, bytes], now: float, rng: Random
-    ) -> None:
+        self, own: PeerName, universe: Range, init: Init, saved: Mapping[str, bytes], now: float, rng: Random,
+        disk: Disk = Disk.CURRENT,
+    ) -> None:  # fmt: skip
         """Restore what was saved; everything held stays held.
 
         Args:
@@ -65,6 +83,7 @@ class Allocator:
             saved: everything on disk; keys that do not start with `ipam/` are ignored.
             now: in seconds.
             rng: draws identities, back-off and whom to ask.
+            disk: whether `saved` is what this peer knew last.
 
         Raises:
             StartError: something on disk cannot be read.
@@ -74,18 +93,27 @@ class Allocator:
         self._people_say: Callable[[PeerName], str] = str
         restored = Saved(saved)
         self._saved: Saved | None = restored  # until the first call has said what follows from it
-        self._council = Council(own, universe, init, restored, self._name, rng)
-        self._estate = Estate(self._council.owner, universe, restored)
-        self._search = Search(self._estate, self._council, self._name, rng)
+        self._rng = rng
+        self._council = Council(own, universe, init, restored, disk, self._name, rng)
+        self._succession = Succession(own, restored, disk, self._name, rng)
+        self._estate = Estate(self._owner(), universe, restored)
+        self._estate.frozen = self._succession.doubt
+        self._search = Search(self._estate, self._council, self._succession, self._name, rng)
+        self._orders = Orders(self._estate, self._council, self._succession, self._name)
         self._donor = Donor(self._estate)
         self._pending: list[Pending] = []  # oldest first
         self._disputed: dict[int, None] = {}  # addresses held here and elsewhere, of which people were told
-        self._join_at = now + JOIN_AFTER
+        self._join_at, self._hand_over_at = now + JOIN_AFTER, inf
 
     @property
     def ready(self) -> bool:
         """Whether there is a ring."""
         return self._estate.ring is not None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nothing of ours is used until others have given their word."""
+        return self._succession.doubt
 
     @property
     def ring(self) -> Ring | None:
@@ -101,6 +129,11 @@ class Allocator:
     def held(self) -> tuple[tuple[int, ContainerId], ...]:
         """All addresses that containers here hold, in order, and who holds them."""
         return tuple(self._estate.holdings)
+
+    @property
+    def strays(self) -> tuple[int, ...]:
+        """Addresses that containers here hold and that are not ours to give, in order."""
+        return tuple(sorted(self._estate.strays))
 
     def holder(self, address: int) -> ContainerId | None:
         """Return which container here holds an address."""
@@ -135,6 +168,40 @@ class Allocator:
         self._request(Pending(request, container, one, one, now + wait), now, out)
         return self._end(now, out)
 
+    def reconcile(self, living: Mapping[ContainerId, Sequence[int]], now: float) -> Effects:
+        """Believe what was found: the containers there are, and their addresses, whoever owns them.
+
+        What others hold according to us is free again; a container whose request is not answered yet keeps waiting.
+        """
+        out = self._begin()
+        if self._estate.reconcile(living, out):
+            self._settle(now, out)
+        return self._end(now, out)
+
+    def prime(self, request: RequestId, wait: float, now: float) -> Effects:
+        """Have a first ring made though no container waits for one; answers when there is one."""
+        out = self._begin()
+        self._orders.prime(request, now + wait)
+        self._settle(now, out)
+        return self._end(now, out)
+
+    def remove(
+        self, request: RequestId, names: Sequence[PeerName], wait: float, now: float, *, force: bool = False
+    ) -> Effects:
+        """Take over what peers owned that are dead for good; answers with the number of addresses."""
+        out = self._begin()
+        keys = self._orders.remove(request, names, now + wait, self._search.reachable, out, force=force)
+        self._write_off(keys, out)
+        self._settle(now, out)
+        return self._end(now, out)
+
+    def reset(self, request: RequestId, wait: float, now: float) -> Effects:
+        """Leave the ring: all that is ours goes to a peer that stays; answers with the number of addresses."""
+        out = self._begin()
+        self._orders.reset(request, now + wait, self._search.reachable, out)
+        self._settle(now, out)
+        return self._end(now, out)
+
     def release(self, container: ContainerId, now: float) -> Effects:
         """Free all addresses of a container, and stop getting it more."""
         out = self._begin()
@@ -150,6 +217,7 @@ class Allocator:
         """Drop a request whose caller has gone."""
         out = self._begin()
         self._pending = [pending for pending in self._pending if pending.request != request]
+        self._orders.cancel(request)
         return self._end(now, out)
 
     def learn(self, entries: Iterable[Entry], now: float) -> Effects:
@@ -169,6 +237,10 @@ class Allocator:
                 case Ballot():
                     peer = PeerName(entry.key.removeprefix("paxos/"))
                     self._council.hear_ballot(peer, entry.version, entry.value, out)
+                    ring = self._estate.ring.id if self._estate.ring is not None else ""
+                    is_ours = ring != "" and entry.value.ring == ring and peer != self._own
+                    if is_ours and not self._succession.is_gone(peer, entry.value.birth):
+                        self._succession.meet(peer, entry.value.birth, out)
                 case _:
                     pass  # of another channel
         self._merge(tokens, now, out)
@@ -190,6 +262,12 @@ class Allocator:
                     out.announce_token(message.ring, one)
                 self._search.hear(peer, message)
                 self._settle(now, out)
+            case WordWanted():
+                self._give_word(peer, message, out)
+                self._settle(now, out)
+            case Word():
+                self._take_word(peer, message, now, out)
+                self._settle(now, out)
             case _:
                 assert_never(message)
         return self._end(now, out)
@@ -197,7 +275,11 @@ class Allocator:
     def set_reachable(self, peers: Iterable[PeerName], now: float) -> Effects:
         """Take which other peers can be reached."""
         out = self._begin()
+        before = self._search.reachable
         self._search.reachable = dict.fromkeys(sorted(peer for peer in peers if peer != self._own))
+        back = [peer for peer in self._search.reachable if peer not in before]
+        if back:
+            self._succession.hurry()
         self._settle(now, out)
         return self._end(now, out)
 
@@ -207,7 +289,11 @@ class Allocator:
         self._settle(now, out)
         if now >= self._join_at:
             self._estate.join(out)
-            self._join_at = inf
+            self._join_at, self._hand_over_at = inf, now + self._rng.uniform(*HAND_OVER_AFTER)
+        if now >= self._hand_over_at:
+            self._hand_over_at = inf
+            if not self._pending and self._estate.hand_over(self._takes, out):
+                self._join_at = now + JOIN_AFTER
         return self._end(now, out)
 
     def status(self) -> AllocatorStatus:
@@ -219,7 +305,7 @@ class Allocator:
             ring=ring.id if ring else "",
             why="" if ring else str(self._search.no_ring()),
             members=ring.members if ring else (),
-            shares=shares(ring, self._own, free, self._search.reachable, self._council.is_lost),
+            shares=shares(ring, self._own, free, self._search.reachable, self._is_lost),
             free=free,
             held=self.held,
             waiting=tuple(
@@ -229,6 +315,8 @@ class Allocator:
             contested=tuple(sorted(estate.contested)),
             strays=tuple(sorted(estate.strays)),
             foreign=self._council.foreign(ring.id if ring else ""),
+            doubt=self._succession.doubtful() if ring and self._succession.doubt else "",
+            taking=self._succession.awaited(self._search.reachable) if ring else "",
         )
 
     # Requests
@@ -253,7 +341,7 @@ class Allocator:
         holder = estate.holdings.holder(address)
         if holder is not None:
             return taken(address, holder)
-        if address in self._universe and not any(address in owned for owned in estate.owned):
+        if address in self._universe and (estate.frozen or not any(address in owned for owned in estate.owned)):
             return None
         if estate.is_contested(address):
             return self._search.why(pending)
@@ -263,9 +351,11 @@ class Allocator:
     def _settle(self, now: float, out: Outbox) -> None:
         """Bring everything as far as it goes with what is known now."""
         self._enter_ring(now, out)
+        self._succeed(now, out)
+        self._estate.forget_settled(out)
         self._search.forget()
         self._answer_pending(lambda pending: self._attempt(pending, out), out)
-        if self._estate.ring is not None:
+        if self._estate.ring is not None and not self._estate.frozen:
             strays = [self._reclaim(address) for address in self._estate.strays]
             self._search.go_on([*self._pending, *strays], now, out)
             self._answer_pending(
@@ -273,6 +363,7 @@ class Allocator:
             )
             self._report_disputes([stray for stray in strays if self._search.is_over(stray)], out)
         self._answer_pending(lambda pending: self._search.why(pending) if now >= pending.deadline else None, out)
+        self._orders.settle(self._search.reachable, self._search.no_ring, now, out)
 
     def _answer_pending(self, result_of: Callable[[Pending], int | RequestError | None], out: Outbox) -> None:
         waiting = []
@@ -301,10 +392,10 @@ class Allocator:
     def _enter_ring(self, now: float, out: Outbox) -> None:
         """Enter the ring that is best for us, if that is not where we are."""
         estate, council, reachable = self._estate, self._council, self._search.reachable
-        estate.become(council.owner, out)
+        estate.become(self._owner(), out)
         while True:
             ring = estate.ring
-            start = council.step(ring.id if ring else "", self._holds(), reachable, bool(self._pending), now, out)
+            start = council.step(ring.id if ring else "", self._holds(), reachable, self._wants_ring(), now, out)
             if start is None:
                 return
             if ring is not None:
@@ -313,12 +404,114 @@ class Allocator:
                 for stamped in ring.tokens:
                     council.sightings.stash(ring.id, stamped)
                 council.leave()
-                estate.become(council.owner, out)
+            self._succession.enter(start, council.owner, out)
+            for peer in council.sightings.users(ring_id(start)):
+                self._succession.note(peer, council.sightings.ballots[peer].birth, out)
+            estate.become(self._owner(), out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)
             births = dict(zip(start.members, start.births, strict=False))
             if births.get(self._own, estate.owner.birth) != estate.owner.birth:
                 out.notice("warning", "this peer's former share of the ring is not given out: its state is gone")
+
+    def _succeed(self, now: float, out: Outbox) -> None:
+        """Settle who we are in the ring, and what is ours by inheritance."""
+        ring, estate, succession = self._estate.ring, self._estate, self._succession
+        if ring is None:
+            return
+        if not succession.doubt and not succession.is_leaving:
+            owner = estate.owner
+            tokens = [part.stamped.token for part in ring.segments]
+            births = {token.birth: None for token in tokens if token.owner == self._own and token.birth != owner.birth}
+            births |= {token.giver: None for token in tokens if (self._own, token.giver) in succession.gone}
+            self._write_off(succession.former([birth for birth in births if birth or owner.reborn], now), out)
+        refusal = succession.refused()
+        if refusal:
+            self._orders.refuse(refusal, out)
+            succession.give_up(now, out)
+        succession.step(ring.id, estate.owner, self._search.reachable, now, out)
+        if self._orders.gave_up_leaving:
+            self._be_reborn(out)  # some may know already that we left
+        estate.frozen = succession.doubt or succession.is_leaving
+        if succession.inherited:
+            gained = estate.inherit(succession.is_left, succession.fence, out)
+            if gained:
+                self._orders.gained += gained
+                self._join_at = now + JOIN_AFTER
+
+    def _write_off(self, keys: Iterable[Key], out: Outbox) -> None:
+        """Begin to take over what owners had that are gone."""
+        keys = list(keys)
+        self._estate.confirm(frozenset(birth for _, birth in keys if birth), out)
+        for key in keys:
+            self._succession.write_off(key, self._own, out)
+        self._estate.become(self._owner(), out)
+
+    def _give_word(self, peer: PeerName, wanted: WordWanted, out: Outbox) -> None:
+        """Give a peer our word, or say why not."""
+        ring, succession = self._estate.ring, self._succession
+        if ring is None or wanted.ring != ring.id:
+            return
+        leaves = any(key[:2] == (peer, wanted.birth) for key in wanted.gone)
+        if succession.is_gone(peer, wanted.birth) and not leaves:
+            out.tell(peer, succession.word(ring.id, wanted.nonce, "written off"))
+            return
+        refusal = succession.judge(peer, wanted, self._search.reachable)
+        if refusal:
+            out.tell(peer, succession.word(ring.id, wanted.nonce, refusal))
+            return
+        births = frozenset(birth for _, birth, _ in wanted.gone if birth)
+        self._estate.confirm(births, out)
+        succession.promise(peer, wanted, out)
+        self._estate.become(self._owner(), out)
+        dead = {key[:2] for key in wanted.gone}
+        known = [part.stamped for part in ring.segments]
+        tokens = tuple(
+            (one.version, one.token)
+            for one in known
+            if self._estate.owner.owns(one.token)
+            or (one.token.owner, one.token.birth) in dead  # so that the heir goes beyond all that they wrote
+            or one.token.giver in births
+        )
+        out.tell(peer, replace(succession.word(ring.id, wanted.nonce), tokens=tokens))
+
+    def _take_word(self, peer: PeerName, word: Word, now: float, out: Outbox) -> None:
+        """Take a peer's word; it may be that we are written off ourselves."""
+        ring = self._estate.ring
+        if ring is None or word.ring != ring.id:
+            return
+        for one in self._merge([Stamped(version, token) for version, token in word.tokens], now, out):
+            out.announce_token(ring.id, one)
+        before = self._estate.owner
+        is_written_off = self._succession.hear(peer, word, before, out)
+        if is_written_off:
+            out.notice("error", "this peer was written off while it was away; what it owned goes to its heir")
+            self._be_reborn(out)
+        self._estate.confirm(self._succession.births - before.gone, out)
+        self._estate.become(self._owner(), out)
+
+    def _be_reborn(self, out: Outbox) -> None:
+        """Be another owner: the one that we were is written off."""
+        before = self._estate.owner
+        self._orders.gave_up_leaving = False
+        self._council.leave()
+        self._succession.begin_anew(self._council.owner, out)
+        self._write_off([(before.name, before.birth)], out)  # we are back: nobody is closer to what we had
+
+    def _takes(self, token: Token) -> bool:
+        """Return whether the owner of a token can be given space."""
+        return token.owner != self._own and token.owner in self._search.reachable and not self._is_lost(token)
+
+    def _is_lost(self, token: Token) -> bool:
+        return self._council.is_lost(token) or self._succession.is_written_off(token)
+
+    def _owner(self) -> Owner:
+        """Return ourselves, as the ring knows us."""
+        owner = self._council.owner
+        return Owner(owner.name, owner.birth, owner.reborn, self._succession.births)
+
+    def _wants_ring(self) -> bool:
+        return bool(self._pending) or self._orders.priming
 
     def _merge(self, tokens: list[Stamped], now: float, out: Outbox) -> tuple[Stamped, ...]:
         """Take tokens of our ring; return those that were news."""
@@ -329,7 +522,7 @@ class Allocator:
             out.notice("warning", f"token for {malformed.range} ignored: it is not within {self._universe}")
         change = self._estate.merge([token for token in tokens if ring.fits(token)], out)
         if change.written:
-            self._join_at = now + JOIN_AFTER
+            self._join_at, self._hand_over_at = now + JOIN_AFTER, inf
         return change.written
 
     # Beginning and end of each call
@@ -346,6 +539,11 @@ class Allocator:
                 out.drop_token(stamped.token.start)
             for contested in saved.contested:
                 out.drop_contested(contested)
+        if self._succession.doubt:
+            out.save_doubt(True)
+        owner = self._estate.owner
+        if (owner.name, owner.birth) in self._succession.gone:  # we were leaving when we stopped
+            self._be_reborn(out)
         if self._estate.ring is not None and self._estate.start is not None:
             out.announce(f"ring-start/{self._estate.ring.id}", 1, self._estate.start)
             for stamped in self._estate.changed_tokens:  # a crash may have come between saving and telling
@@ -358,12 +556,14 @@ class Allocator:
         self._disputed = {address: None for address in self._disputed if address in self._estate.strays}
         asks = self._search.deadline if self._estate.ring is not None else inf
         waits = min((pending.deadline for pending in self._pending), default=inf)
-        self.deadline = max(now, min(self._council.deadline, asks, waits, self._join_at))
+        polls = self._succession.deadline if self._estate.ring is not None else inf
+        due = min(self._council.deadline, asks, waits, polls, self._orders.deadline, self._join_at, self._hand_over_at)
+        self.deadline = max(now, due)
         return out.effects()
 
     def _publish_ballot(self, out: Outbox, *, always: bool = False) -> None:
         ring = self._estate.ring
-        self._council.publish(ring.id if ring else "", self._holds(), out, always=always)
+        self._council.publish(ring.id if ring else "", self._holds(), self._wants_ring(), out, always=always)
 
     def _holds(self) -> bool:
         """Return whether a container here holds an address that other peers must not give out."""

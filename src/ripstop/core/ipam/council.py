@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from ripstop.core.address import Range
 from ripstop.core.ipam.foreign import Sightings
 from ripstop.core.ipam.messages import Ballot, RingStart, Token
-from ripstop.core.ipam.paxos import NO_PROPOSAL, Consensus, Election, Init, Seed
+from ripstop.core.ipam.paxos import NO_PROPOSAL, Consensus, Election, Init, Observer, Seed
 from ripstop.core.ipam.ring import Owner, ring_id
-from ripstop.core.ipam.saved import Outbox, Saved
+from ripstop.core.ipam.saved import Disk, Outbox, Saved
 from ripstop.core.names import PeerName
 
 
@@ -19,8 +19,9 @@ class Council:
     """Keeps our ballot and what we know of others', and says which ring to enter."""
 
     def __init__(
-        self, own: PeerName, universe: Range, init: Init, saved: Saved, name: Callable[[PeerName], str], rng: Random
-    ) -> None:
+        self, own: PeerName, universe: Range, init: Init, saved: Saved, disk: Disk, name: Callable[[PeerName], str],
+        rng: Random,
+    ) -> None:  # fmt: skip
         self.sightings = Sightings(universe)
         self._own, self._universe, self._name, self._rng = own, universe, name, rng
         self._version, old = saved.ballot or (0, None)
@@ -30,6 +31,10 @@ class Council:
         else:
             self._ballot = self._new_ballot()
         self._reborn = saved.reborn
+        self._votes = not isinstance(init, Observer)
+        self._ballot = replace(self._ballot, votes=self._votes)
+        if disk is Disk.OLD:  # what this owner did last is not known here
+            self.leave()
         self._seeded = self._seed(init)
         self._election = Election(own, universe, init.expected if isinstance(init, Consensus) else 1, rng)
         self._reported: dict[str, None] = {}
@@ -57,6 +62,17 @@ class Council:
             return not self.owner.owns(token)
         ballot = self.sightings.ballots.get(token.owner)
         return ballot is not None and token.birth not in (0, ballot.birth)
+
+    def waiting(self, reachable: Mapping[PeerName, None]) -> bool:
+        """Return whether anybody who can be reached waits for a first ring."""
+        return any(ballot.waits for peer, ballot in self.sightings.ballots.items() if peer in reachable)
+
+    def in_the_way(self, reachable: Mapping[PeerName, None]) -> list[PeerName]:
+        """Return the reachable peers whose containers hold addresses of another universe that overlaps ours."""
+        strangers = self.sightings.strangers
+        return [
+            peer for peer in self.sightings.in_use if peer in reachable and strangers[peer].overlaps(self._universe)
+        ]
 
     def heir(self, ring: str, reachable: Mapping[PeerName, None]) -> Owner | None:
         """Return a reachable peer that stays in a ring."""
@@ -86,6 +102,8 @@ class Council:
             now: in seconds.
             out: for what people should know.
         """
+        if not ring and self.in_the_way(reachable):
+            return None  # containers there have addresses that we would give out
         if not ring and self._seeded is not None:
             self.sightings.hear_start(ring_id(self._seeded), self._seeded)
             return self._seeded
@@ -96,25 +114,30 @@ class Council:
         if ring:
             self._report_foreign(ring, out)
             return None
+        if not self._votes:
+            return None
         self._ballot, decided = self._election.step(
-            self._ballot, self.sightings.ballots, self._peers(reachable), wanted, now
+            self._ballot, self.sightings.ballots, self._peers(reachable), wanted or self.waiting(reachable), now
         )
         if decided is not None:
             self.sightings.hear_start(ring_id(decided), decided)
         return decided
 
     def leave(self) -> None:
-        """Be a new owner from now on: what we owned in the ring that we leave is not ours should we come back."""
+        """Be a new owner from now on: what we owned before is not ours any more, whatever we hear of it."""
         self._ballot = replace(self._ballot, birth=self._draw_birth())
+        self._reborn = True
 
-    def publish(self, ring: str, holds: bool, out: Outbox, *, always: bool = False) -> None:
+    def publish(self, ring: str, holds: bool, waits: bool, out: Outbox, *, always: bool = False) -> None:
         """Save and announce our ballot if it changed."""
-        self._ballot = replace(self._ballot, ring=ring, holds=holds)
+        self._ballot = replace(self._ballot, ring=ring, holds=holds, waits=waits and not ring)
         if self._ballot != self._saved:
             self._version += 1
             self._saved = self._ballot
             out.save_universe(self._universe)
             out.save_ballot(self._version, self._ballot)
+            if self._reborn:
+                out.save_reborn()
         elif not always:
             return
         out.announce(f"paxos/{self._own}", self._version, self._ballot)
@@ -130,7 +153,10 @@ class Council:
         return (*rings, *(f"peer {self._name(peer)} shares out {theirs}" for peer, theirs in strangers))
 
     def _peers(self, reachable: Mapping[PeerName, None]) -> tuple[PeerName, ...]:
-        return tuple(peer for peer in reachable if peer not in self.sightings.strangers)
+        ballots, strangers = self.sightings.ballots, self.sightings.strangers
+        return tuple(
+            peer for peer in reachable if peer not in strangers and (peer not in ballots or ballots[peer].votes)
+        )
 
     def _seed(self, init: Init) -> RingStart | None:
         if not isinstance(init, Seed):

@@ -31,7 +31,7 @@ class Donor:
             out.tell(peer, repeated)
             return False
         no = SpaceAnswer(wanted.start, wanted.end, 0, ring.id if ring else "", wanted.nonce)
-        if ring is None or ring.id != wanted.ring or not wanted.birth:
+        if ring is None or ring.id != wanted.ring or not wanted.birth or wanted.birth in self._estate.owner.gone:
             out.tell(peer, no)
             return False
         want = Range(wanted.start, wanted.end)

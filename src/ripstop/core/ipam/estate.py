@@ -1,10 +1,10 @@
 """What this peer has: its part of the ring, what of it is free, and who holds the rest."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ripstop.core.address import Range, format_address
 from ripstop.core.ipam.holdings import Holdings
-from ripstop.core.ipam.messages import RingStart
+from ripstop.core.ipam.messages import RingStart, Token
 from ripstop.core.ipam.ring import FIRST_VERSION, Change, Owner, Ring, Stamped
 from ripstop.core.ipam.saved import Outbox, Saved
 from ripstop.core.ipam.space import Space, subtract
@@ -26,7 +26,9 @@ class Estate:
         self.holdings = Holdings(saved.held)
         self.contested: list[Range] = list(saved.contested)
         self.strays: dict[int, ContainerId] = {}  # held here although they belong to somebody else, as far as is known
+        self.frozen = False  # whether nothing of ours may be given out for now, neither to containers nor to peers
         self._owned: list[Range] = []
+        self._settled: list[Range] = []  # contested once, and somebody else's now
         self._space = Space()
         if saved.start is not None and saved.universe == universe:
             self.start, self.ring = saved.start, Ring(saved.start)
@@ -94,7 +96,7 @@ class Estate:
             what was given, empty if nothing is free, and the tokens that say so.
         """
         given = self._space.donation(wanted)
-        if self.ring is None or not given:
+        if self.ring is None or self.frozen or not given:
             return Range(wanted.start, wanted.start), ()
         self._space.remove(given)
         change = self.ring.grant(given, to, self.owner, self.free)
@@ -107,6 +109,59 @@ class Estate:
         if self.ring is not None:
             self._publish(self.ring.join(self.owner, self.free), out)
 
+    def confirm(self, gone: frozenset[int], out: Outbox) -> None:
+        """Write anew in our own name what owners gave us that are about to be written off."""
+        if self.ring is not None:
+            self._publish(self.ring.confirm(self.owner, lambda token: token.giver in gone), out)
+
+    def inherit(self, is_left: Callable[[Token], bool], fence: int, out: Outbox) -> int:
+        """Take over what owners left that are gone; return how many addresses that is."""
+        if self.ring is None:
+            return 0
+        before = sum(map(len, self._owned))
+        change = self.ring.inherit(self.owner, is_left, fence, len)
+        if change.written:
+            self._publish(change, out)
+            self._refresh()
+        return sum(map(len, self._owned)) - before
+
+    def hand_over(self, takes: Callable[[Token], bool], out: Outbox) -> int:
+        """Give ranges that are wholly free to whoever owns what is next to them, so that the ring stays small.
+
+        The largest stays, and at no time is more given than kept.
+
+        Args:
+            takes: whether the owner of a token may be given anything.
+            out: takes what is to be written and told.
+
+        Returns:
+            how many ranges were given.
+        """
+        if self.ring is None or self.frozen:
+            return 0
+        given = 0
+        spare = sorted((len(one), one) for one in self._owned if self.free(one) == len(one))
+        left = self.free(self.universe)
+        for size, one in spare if len(self._owned) > 1 else ():
+            if left - size < size:
+                break
+            beside = (self.ring.segment(one.start - 1), self.ring.segment(one.end))
+            to = next((part.stamped.token for part in beside if part and takes(part.stamped.token)), None)
+            if to is not None:
+                self.give(one, Owner(to.owner, to.birth), out)
+                left -= size
+                given += 1
+        return given
+
+    def give(self, given: Range, to: Owner, out: Outbox) -> tuple[Stamped, ...]:
+        """Give a range that is ours, whether it is free or not."""
+        if self.ring is None:
+            return ()
+        change = self.ring.grant(given, to, self.owner, self.free)
+        self._publish(change, out)
+        self._refresh()
+        return change.written
+
     def leave(self, heir: Owner | None, out: Outbox) -> None:
         """Give all that is ours to a peer that stays in the ring, and forget the ring."""
         if self.ring is not None and heir is not None:
@@ -116,7 +171,7 @@ class Estate:
 
     def allocate(self, container: ContainerId, within: Range, out: Outbox) -> int | None:
         """Give the lowest free address of a range to a container."""
-        address = self._space.lowest(within)
+        address = None if self.frozen else self._space.lowest(within)
         if address is not None:
             self.take(address, container, out)
         return address
@@ -126,6 +181,30 @@ class Estate:
         self.holdings.hold(address, container)
         self._space.remove(Range(address, address + 1))
         out.save_held(address, container)
+
+    def reconcile(self, living: Mapping[ContainerId, Sequence[int]], out: Outbox) -> bool:
+        """Believe what was found: which containers there are, and their addresses; return whether that is news."""
+        there = {address: container for container, addresses in living.items() for address in addresses}
+        held = dict(self.holdings)
+        for address, container in held.items():
+            if there.get(address) != container:
+                self.holdings.drop(address)
+                out.save_held(address, None)
+                if any(address in owned for owned in self._owned) and not self.is_contested(address):
+                    self._space.add(Range(address, address + 1))
+        for address, container in there.items():
+            if held.get(address) != container:
+                self.take(address, container, out)
+        if held != there:
+            self._refresh()
+        return held != there
+
+    def forget_settled(self, out: Outbox) -> None:
+        """Forget contests over what is not ours any more."""
+        for one in self._settled:
+            self.contested.remove(one)
+            out.drop_contested(one)
+        self._settled = []
 
     def release(self, container: ContainerId, out: Outbox) -> list[int]:
         """Take everything a container holds."""
@@ -149,6 +228,7 @@ class Estate:
         for contested in self.contested:
             self._space.remove(contested)
         self._owned = owned
+        self._settled = [one for one in self.contested if not any(one.overlaps(own) for own in owned)]
         outside = subtract([self.universe], owned) if self.ring else []
         stray = [address for run in outside for address in self.holdings.within(run)]
         self.strays = {address: container for address in stray if (container := self.holdings.holder(address))}

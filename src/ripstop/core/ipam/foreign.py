@@ -13,6 +13,7 @@ class Sightings:
         self.starts: dict[str, RingStart] = {}
         self.ballots: dict[PeerName, Ballot] = {}  # of peers with our universe
         self.strangers: dict[PeerName, Range] = {}  # peers with another universe
+        self.in_use: dict[PeerName, None] = {}  # those whose containers hold addresses of another universe
         self._universe = universe
         self._tokens: dict[str, dict[int, Stamped]] = {}
 
@@ -28,11 +29,14 @@ class Sightings:
     def hear_ballot(self, peer: PeerName, ballot: Ballot) -> bool:
         """Take a peer's ballot; return whether the peer is a stranger, with another universe, and that is news."""
         theirs = Range(*ballot.universe)
+        self.in_use.pop(peer, None)
         if theirs == self._universe:
             self.strangers.pop(peer, None)
             self.ballots[peer] = ballot
             return False
         self.ballots.pop(peer, None)
+        if ballot.holds:
+            self.in_use[peer] = None
         news = self.strangers.get(peer) != theirs
         self.strangers[peer] = theirs
         return news

@@ -51,6 +51,13 @@ class Holdings:
         self._holders[address] = container
         self._addresses.setdefault(container, []).append(address)
 
+    def drop(self, address: int) -> None:
+        """Take one address from whoever holds it."""
+        container = self._holders.pop(address)
+        self._addresses[container].remove(address)
+        if not self._addresses[container]:
+            del self._addresses[container]
+
     def release(self, container: ContainerId) -> list[int]:
         """Take all addresses from a container and return them."""
         addresses = sorted(self._addresses.pop(container, ()))

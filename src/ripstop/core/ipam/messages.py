@@ -16,6 +16,7 @@ class Token(msgspec.Struct, frozen=True, array_like=True, tag=3):
     free: int  # addresses free in the range when the token was last written: a hint, never a promise
     end: int = 0  # the address after the last
     birth: int = 0  # the owner's, see `Ballot.birth`; 0 in a ring whose members were given
+    giver: int = 0  # birth of the peer that wrote this token; 0 for those that follow from the ring's start
 
 
 class Ballot(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -30,6 +31,8 @@ class Ballot(msgspec.Struct, frozen=True, array_like=True, tag=4):
     holds: bool = False  # whether containers of the peer hold addresses of that ring
     birth: int = 0  # drawn with an empty disk: a peer that lost its state is not the owner that it was
     births: tuple[int, ...] = ()  # the rest of the value: of the members, in their order
+    votes: bool = True  # False: an observer, which neither promises nor accepts
+    waits: bool = False  # whether containers of the peer wait for a first ring
 
 
 class RingStart(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -64,4 +67,28 @@ class SpaceAnswer(msgspec.Struct, frozen=True, array_like=True, tag=2):
     tokens: tuple[tuple[int, Token], ...] = ()  # with versions: the space given, or who has it as far as known
 
 
-IpamMessage = SpaceWanted | SpaceAnswer
+class WordWanted(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Asks one peer for its word: that it knows the asker, and that it takes nothing more from owners that are gone."""
+
+    ring: str  # id of the asker's ring
+    nonce: int
+    birth: int  # the asker's
+    life: int = 0  # how often the asker's machine has restarted
+    gone: tuple[tuple[PeerName, int, int], ...] = ()  # owners (name, birth, life) to be written off; often none
+    heir: PeerName = PeerName("")  # who gets what they owned; "" = the asker
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Answers `WordWanted`; what it promises is on disk."""
+
+    ring: str  # id of the answerer's ring, "" for none
+    nonce: int  # of the question
+    refusal: str = ""  # why no word is given, "" when it is
+    peers: tuple[tuple[PeerName, int, int], ...] = ()  # (name, birth, life) of all that may own addresses
+    gone: tuple[tuple[PeerName, int, int, PeerName], ...] = ()  # owners written off, and their heirs; the asker maybe
+    tokens: tuple[
+        tuple[int, Token], ...
+    ] = ()  # with versions: all that is the answerer's own, or was of those written off
+
+
+IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

@@ -38,7 +38,12 @@ class Seed:
     names: tuple[PeerName, ...]
 
 
-Init = Consensus | Seed
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """This peer neither votes nor gets a share; it takes the ring that others make."""
+
+
+Init = Consensus | Seed | Observer
 
 
 def follow(own: Ballot, heard: Iterable[Ballot]) -> Ballot:
@@ -117,7 +122,7 @@ class Election:
             our ballot, to be saved and announced if it changed, and the first ring if it is decided.
         """
         quorum = self.quorum(len(reachable))
-        voters = {name: ballot for name, ballot in heard.items() if not ballot.ring}
+        voters = {name: ballot for name, ballot in heard.items() if not ballot.ring and ballot.votes}
         after = follow(own, voters.values())
         if after.promised != own.promised:  # somebody else is at it: give them time
             self._propose_at = now + self._rng.uniform(*RETRY)

@@ -27,6 +27,7 @@ from ripstop.core.ipam.space import subtract
 from ripstop.core.names import PeerName
 
 FIRST_VERSION = 1  # of the tokens that every peer derives from the ring's start
+FENCE = 1 << 20  # versions: more than any owner ever writes of its own accord
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ class Owner:
     name: PeerName
     birth: int
     reborn: bool = False  # known to have lived before: tokens without a birth are its former self's
+    gone: frozenset[int] = frozenset()  # births of owners written off: what they gave and we had not is not ours
 
     def owns(self, token: Token) -> bool:
         """Return whether a token is this owner's."""
-        return token.owner == self.name and (token.birth == self.birth or (token.birth == 0 and not self.reborn))
+        is_own = token.birth == self.birth or (token.birth == 0 and not self.reborn)
+        return token.owner == self.name and is_own and token.giver not in self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class Ring:
         self.id = ring_id(start)
         self.universe = Range(start.start, start.end)
         self.members = start.members
-        self._tokens = {one.token.start: one for one in first_tokens(start)}
+        self._first = first_tokens(start)
+        self._tokens = {one.token.start: one for one in self._first}
         self._segments: list[Segment] | None = None
         self._check()
 
@@ -192,15 +196,55 @@ class Ring:
                 continue
             middle, version = part.range.intersection(given), part.stamped.version + 1
             if not middle:
-                written.append(self._stamp(version, part.range, owner, free(part.range)))
+                written.append(self._stamp(version, part.range, owner, owner, free(part.range)))
                 continue
             before, after = Range(part.start, middle.start), Range(middle.end, part.end)
-            written += [self._stamp(version, rest, owner, free(rest)) for rest in (before, after) if rest]
-            written.append(self._stamp(version, middle, to, len(middle)))
+            written += [self._stamp(version, rest, owner, owner, free(rest)) for rest in (before, after) if rest]
+            written.append(self._stamp(version, middle, to, owner, len(middle)))
         kept = subtract(self.ranges(owner), [given])
         change = self._write({one.token.start: one for one in written})
         _must(self.ranges(owner) == kept, f"giving {given} changed more than that")
         return change
+
+    def inherit(
+        self, heir: Owner, is_left: Callable[[Token], bool], fence: int, free: Callable[[Range], int]
+    ) -> Change:
+        """Take over the addresses of owners that are gone.
+
+        Only their one heir may do so, once everybody who may have had addresses from them has said what it has.
+
+        Args:
+            heir: the new owner.
+            is_left: whether a token's owner is gone and `heir` is its heir.
+            fence: how far to go beyond the versions known.
+            free: how many addresses of a range are free, for the hints in the tokens.
+        """
+        written = {
+            part.start: self._stamp(part.stamped.version + fence, part.range, heir, heir, free(part.range))
+            for part in self.segments
+            if is_left(part.stamped.token)
+        }
+        known = [part.range for part in self.segments]
+        for (
+            first
+        ) in self._first:  # whoever was given it next, nobody knows any more: it goes where the first owner's goes
+            if is_left(first.token):
+                for gap in subtract([first.range], known):
+                    written[gap.start] = self._stamp(fence, gap, heir, heir, free(gap))
+        return self._write(written)
+
+    def confirm(self, owner: Owner, was_given: Callable[[Token], bool]) -> Change:
+        """Write tokens of `owner` anew that another peer wrote, so that they count whatever becomes of that peer."""
+        written = {
+            part.start: self._stamp(part.stamped.version + 1, part.range, owner, owner, part.stamped.token.free)
+            for part in self.segments
+            if owner.owns(part.stamped.token) and was_given(part.stamped.token)
+        }
+        return self._write(written)
+
+    def knows(self, news: Stamped) -> bool:
+        """Return whether exactly this token counts here."""
+        return self._tokens.get(news.token.start) == news
 
     def join(self, owner: Owner, free: Callable[[Range], int]) -> Change:
         """Write one token where `owner` has several side by side, so that the ring stays small."""
@@ -211,14 +255,14 @@ class Ring:
             whole = all(part.range == part.stamped.range for part in parts)  # no part stands for addresses elsewhere
             if len(parts) > 1 and whole:
                 version = max(part.stamped.version for part in parts) + 1
-                written[one.start] = self._stamp(version, one, owner, free(one))
+                written[one.start] = self._stamp(version, one, owner, owner, free(one))
         change = self._write(written)
         _must(self.ranges(owner) == owned, "joining tokens changed who owns what")
         return change
 
-    def _stamp(self, version: int, run: Range, owner: Owner, free: int) -> Stamped:
+    def _stamp(self, version: int, run: Range, owner: Owner, giver: Owner, free: int) -> Stamped:
         known = self._tokens.get(run.start)
-        token = Token(run.start, owner.name, free, run.end, owner.birth)
+        token = Token(run.start, owner.name, free, run.end, owner.birth, giver.birth)
         return Stamped(max(version, known.version + 1) if known else version, token)
 
     def _write(self, written: dict[int, Stamped]) -> Change:

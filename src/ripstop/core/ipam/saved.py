@@ -1,6 +1,8 @@
 """What the allocator keeps on disk, key by key, and what one call of it asks its surroundings to do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 import msgspec
 
@@ -20,8 +22,31 @@ _REBORN = "ipam/reborn"
 _TOKEN = "ipam/ring/"  # + start; only those that do not follow from the ring's start
 _HELD = "ipam/held/"  # + address
 _CONTESTED = "ipam/contested/"  # + start
+_DOUBT = "ipam/doubt"
+_PEER = "ipam/peer/"  # + name
+_GONE = "ipam/gone/"  # + name/birth
 
 _encode = msgspec.json.encode
+
+
+class Disk(Enum):
+    """What is known of the disk at start."""
+
+    CURRENT = "current"  # this very machine wrote it last, and has run ever since
+    UNSURE = "unsure"  # the machine has restarted: somebody may have written us off meanwhile
+    OLD = "old"  # damaged, or put back: what we did last is not on it
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenOff:
+    """An owner that is gone: who gets what it owned, and whether that is settled."""
+
+    heir: PeerName
+    done: bool = False  # the heir, and it alone, knows that everybody has given his word
+    life: int = 0  # how often its machine had restarted when it was written off: if more often, it was not dead
+
+
+Key = tuple[PeerName, int]  # an owner: name and birth
 
 
 class Saved:
@@ -40,6 +65,10 @@ class Saved:
         self.held: dict[int, ContainerId] = {}
         self.contested: list[Range] = []
         self.reborn = _REBORN in items
+        self.doubt = _DOUBT in items
+        self.peers: dict[PeerName, int] = {}
+        self.lives: dict[Key, int] = {}
+        self.gone: dict[Key, WrittenOff] = {}
         for key in sorted(items):
             if key.startswith(PREFIX):
                 try:
@@ -60,6 +89,12 @@ class Saved:
             self.tokens.append(msgspec.json.decode(value, type=Stamped))
         elif key.startswith(_HELD):
             self.held[int(key.removeprefix(_HELD))] = ContainerId(value.decode())
+        elif key.startswith(_PEER):
+            name = PeerName(key.removeprefix(_PEER))
+            self.peers[name], self.lives[name, self.peers[name]] = msgspec.json.decode(value, type=tuple[int, int])
+        elif key.startswith(_GONE):
+            whose, _, birth = key.removeprefix(_GONE).partition("/")
+            self.gone[PeerName(whose), int(birth)] = msgspec.json.decode(value, type=WrittenOff)
         elif key.startswith(_CONTESTED):
             self.contested.append(Range(*msgspec.json.decode(value, type=tuple[int, int])))
 
@@ -111,6 +146,23 @@ class Outbox:
     def save_held(self, address: int, container: ContainerId | None) -> None:
         """Keep who holds an address; None for nobody."""
         self._items[_HELD + str(address)] = None if container is None else container.encode()
+
+    def save_doubt(self, doubt: bool) -> None:
+        """Keep whether we must hear from others before we use what is ours."""
+        self._items[_DOUBT] = b"" if doubt else None
+
+    def save_peer(self, name: PeerName, birth: int, life: int) -> None:
+        """Keep that a peer may own addresses."""
+        self._items[_PEER + name] = _encode((birth, life))
+
+    def drop_peer(self, name: PeerName) -> None:
+        """Forget that it may: it is not of our ring."""
+        self._items[_PEER + name] = None
+
+    def save_gone(self, key: Key, written_off: WrittenOff | None) -> None:
+        """Keep that an owner is gone; None: it is not of our ring."""
+        name, birth = key
+        self._items[f"{_GONE}{name}/{birth}"] = None if written_off is None else _encode(written_off)
 
     def save_contested(self, contested: Range) -> None:
         """Keep that a range is contested."""

@@ -11,15 +11,18 @@ from ripstop.core.ipam.estate import Estate
 from ripstop.core.ipam.messages import SpaceAnswer, SpaceWanted
 from ripstop.core.ipam.requests import Owners, Pending, is_final, refusal
 from ripstop.core.ipam.saved import Outbox
+from ripstop.core.ipam.succession import Succession
 from ripstop.core.names import PeerName
 
 
 class Search:
     """Asks one peer after the other for what requests wait for."""
 
-    def __init__(self, estate: Estate, council: Council, name: Callable[[PeerName], str], rng: Random) -> None:
+    def __init__(
+        self, estate: Estate, council: Council, succession: Succession, name: Callable[[PeerName], str], rng: Random
+    ) -> None:
         self.reachable: dict[PeerName, None] = {}
-        self._estate, self._council, self._name = estate, council, name
+        self._estate, self._council, self._succession, self._name = estate, council, succession, name
         self._asks = Asks(rng)
         self._owners: dict[Range, Owners] = {}  # as of now; emptied whenever something may have changed
 
@@ -52,6 +55,10 @@ class Search:
         """Return why a request is not, or not yet, fulfilled."""
         if self._estate.ring is None:
             return self.no_ring()
+        if self._succession.is_leaving:
+            return NotReadyError("this host is leaving the ring; ask another")
+        if self._succession.doubt:
+            return NotReadyError(self._succession.doubtful())
         contested = any(contested.overlaps(pending.want) for contested in self._estate.contested)
         ask, owners = self._asks.get(pending.want), self._owners_of(pending.want)
         return refusal(pending, ask, owners, self._name, contested=contested)
@@ -60,6 +67,13 @@ class Search:
         """Return what is missing to a first ring."""
         known, quorum = self._council.electors(self.reachable)
         universe = self._estate.universe
+        in_the_way = self._council.in_the_way(self.reachable)
+        if in_the_way:
+            names = ", ".join(self._name(peer) for peer in in_the_way)
+            return NotReadyError(
+                f"no ring yet: containers of {names} hold addresses of another range that overlaps {universe};"
+                " start all hosts with the same --range"
+            )
         if known < quorum:
             return NotReadyError(
                 f"no ring yet: {known} of the {quorum} peers needed to divide {universe} are here;"
@@ -84,7 +98,7 @@ class Search:
             owners.unknown -= size
             if owner.owns(token):
                 continue
-            if self._council.is_lost(token):
+            if self._council.is_lost(token) or self._succession.is_written_off(token):
                 owners.lost += size
             elif token.owner in self.reachable:
                 believed = min(size, 1 + token.free * size / (token.end - token.start))

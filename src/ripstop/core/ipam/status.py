@@ -47,6 +47,8 @@ class AllocatorStatus:
     contested: tuple[Range, ...]  # ours, but somebody else believes the same: not given out
     strays: tuple[int, ...]  # held here, owned by another peer
     foreign: tuple[str, ...]  # one line each: other rings and universes that were heard of
+    doubt: str = ""  # whose word we need before we use what is ours, "" when we do
+    taking: str = ""  # whose word we need before we are the heir of dead peers, "" when we do not wait to be
 
 
 def shares(

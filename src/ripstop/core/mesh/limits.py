@@ -7,7 +7,7 @@ import re
 from typing import assert_never
 
 from ripstop.core.errors import ProtocolError
-from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token, Word, WordWanted
 from ripstop.core.mesh.messages import (
     Digest,
     Entry,
@@ -26,7 +26,7 @@ from ripstop.core.mesh.messages import (
 )
 from ripstop.core.multicast.messages import Want as GroupWant
 from ripstop.core.multicast.messages import Wants, is_snooped
-from ripstop.core.names import MAX_SHORT_ID, MulticastIp
+from ripstop.core.names import MAX_SHORT_ID, MulticastIp, is_peer_name
 
 MAX_INCARNATION = 2**30  # starts of one peer; one a second lasts 34 years
 MAX_VERSION = (MAX_INCARNATION << 32) | 0xFFFFFFFF
@@ -40,16 +40,10 @@ MAX_HOPS = 64
 MAX_WANTS = 16384  # groups in one entry of one peer
 MAX_SOURCES = 16384  # of one group
 BUCKETS = 64  # of a digest
-_NAME = re.compile(r"[0-9a-f]{16}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _WANTS_KEY = re.compile(r"mcast/[0-9a-f]{16}/[0-9]{1,3}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9-]*/[\x21-\x7e]+")
-
-
-def is_peer_name(text: str) -> bool:
-    """Return whether `text` is 16 lower-case hex digits."""
-    return _NAME.fullmatch(text) is not None
 
 
 def is_ipv4(text: str) -> bool:
@@ -179,24 +173,49 @@ def _check_body(body: IpamMessage) -> None:
     match body:
         case SpaceWanted():
             _check_births(body.birth)
+            _check_wanted(body)
+        case WordWanted():
+            _check_owners(body.gone)
+            _check_births(body.birth, body.life)
+            _check_members((body.heir,) if body.heir else ())
+        case Word():
+            _check_text(body.refusal)
+            _check_owners(body.peers)
+            _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
+            _check_members(tuple(heir for _, _, _, heir in body.gone))
+            _check_tokens(body.tokens)
         case SpaceAnswer():
+            _check_wanted(body)
             _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")
             _need(len(body.holder) <= MAX_TEXT, "space", "holder too long")
-            for version, token in body.tokens:
-                _need(0 < version <= MAX_VERSION, "token", f"version {version}")
-                _check_token(token)
+            _check_tokens(body.tokens)
         case _:
             assert_never(body)
-    _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
-    _need(0 <= body.nonce < 2**64, "space", f"nonce {body.nonce}")
+    _need(0 <= body.nonce < 2**64, "addresses", f"nonce {body.nonce}")
     _check_text(body.ring)
+
+
+def _check_wanted(body: SpaceWanted | SpaceAnswer) -> None:
+    _need(0 <= body.start < body.end <= 2**32, "space", f"range {body.start}-{body.end}")
+
+
+def _check_owners(owners: tuple[tuple[str, int, int], ...]) -> None:
+    _check_members(tuple(name for name, _, _ in owners))
+    for _, birth, life in owners:
+        _check_births(birth, life)
+
+
+def _check_tokens(tokens: tuple[tuple[int, Token], ...]) -> None:
+    for version, token in tokens:
+        _need(0 < version <= MAX_VERSION, "token", f"version {version}")
+        _check_token(token)
 
 
 def _check_token(token: Token) -> None:
     _check_name(token.owner)
     _need(0 <= token.start < 2**32 and 0 <= token.end <= 2**32, "token", f"range {token.start}-{token.end}")
     _need(0 <= token.free <= 2**32, "token", f"{token.free} free")
-    _check_births(token.birth)
+    _check_births(token.birth, token.giver)
 
 
 def _check_want(want: GroupWant) -> None:

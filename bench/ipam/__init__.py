@@ -1,0 +1,1 @@
+"""Addresses: how long one takes, and what the ring of a large mesh weighs."""

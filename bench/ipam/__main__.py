@@ -1,0 +1,81 @@
+"""`make bench-ipam`: measure addresses and say what became of each bar."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import facts, report, results
+from bench.ipam import daemon, donation, ring
+from bench.results import Results, Target
+from bench.ways import DIRECT
+from ripstop.core.errors import RipstopError
+from ripstop.lab.signals import raising
+
+PREFIX = "ipam-"
+PARTS = ("daemon", "donation", "ring")
+
+
+def _at_most(number: str, want: float) -> Target:
+    return Target(number, "", want, kind="value", at_most=True)
+
+
+TARGETS = (
+    _at_most("own_p50_ms", 1),
+    _at_most("burst_p99_ms", 20),
+    _at_most("donation_ms", 50),
+    _at_most("state_kb_busy", 1024),
+    _at_most("merge_ms_busy", 50),
+    _at_most("tokens_per_peer", 2),
+)
+
+
+def main() -> int:
+    """Run the benchmark; exit 1 if it could not be run, not if a bar was missed."""
+    args = _parse()
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "daemon": lambda: daemon.measure(100 if args.quick else 2000, 250),
+        "donation": lambda: donation.measure(3 if args.quick else 20),
+        "ring": lambda: ring.measure(*((50, 5000) if args.quick else (1000, 100_000))),
+    }
+    samples: dict[str, list[results.Sample]] = {}
+    try:
+        with raising():
+            machine = facts.gather()
+            for name in args.only:
+                samples[name] = [{DIRECT: parts[name]()}]
+                for number, value in samples[name][0][DIRECT].items():
+                    print(f"{number:<18} {value:>12,.2f}", flush=True)
+    except RipstopError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130  # as a shell reports SIGINT
+    medians = {DIRECT: {n: value for taken in samples.values() for n, value in taken[0][DIRECT].items()}}
+    date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    judged = results.judge(samples, TARGETS)
+    done = Results(date, args.quick, machine, {"at_once": "250"}, medians, {}, judged, samples)
+    print(f"\n{report.verdicts(done)}")
+    if not args.dry:
+        print(f"\nwritten to {report.save(done, args.directory, prefix=PREFIX, draw=report.nothing)}")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.ipam", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="little of everything, to see that it works; proves nothing")
+    add("--only", default=",".join(PARTS), metavar="PARTS", help="only these (default: %(default)s)")
+    add("--directory", type=Path, default=report.DIRECTORY, help="where results go (default: bench/results)")
+    add("--dry", action="store_true", help="write no files")
+    args = parser.parse_args()
+    args.only = args.only.split(",")
+    if unknown := sorted(set(args.only) - set(PARTS)):
+        parser.error(f"unknown: {', '.join(unknown)}")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,395 @@
+"""Who may own addresses of our ring, whose word it takes to be sure of our own, and who inherits from the dead.
+
+Theory of operation.  A ring has a roster: every peer that may own addresses.  Three questions are settled by asking
+its peers for their word, which each writes to disk before it gives it:
+
+- *Am I still an owner?*  After its machine restarted, a peer may have been written off; a newcomer may not be known to
+  those who could write off the peer that gives it space.  Both are in doubt, and use nothing, until a majority of the
+  roster has given its word that it knows them.
+- *Is that owner gone?*  People say so (`rmpeer`), or its own new self does, which has lost the disk.  Whoever gives
+  its word takes no address any more that the dead gave and that has not come yet, and writes what did come anew in its
+  own name.  With the word of everybody, the heir knows who owns what, and the rest of what the dead owned is its own.
+- *I am leaving* (`reset`): the same, said by the owner itself.
+
+Fewer than a majority can be written off together; so whoever writes off asks at least one of any majority, and hears
+of every newcomer.  Two that would be heirs of one owner need each other's word, so at most one of them gets it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+
+from ripstop.core.ipam.messages import RingStart, Token, Word, WordWanted
+from ripstop.core.ipam.ring import FENCE, Owner
+from ripstop.core.ipam.saved import Disk, Key, Outbox, Saved, WrittenOff
+from ripstop.core.names import PeerName
+
+ASK_AGAIN = 1.0  # seconds; each round waits half as long again as the one before
+MAX_ASK_AGAIN = 15.0  # seconds
+ASK_HEIR_AGAIN = 60.0  # seconds; the heir of our former self may have lost its disk, and with it what it had
+NO_HEIR = PeerName("")  # of its own accord: whoever asks
+
+
+@dataclass(slots=True)
+class Poll:
+    """One question to the roster, and whose word we have."""
+
+    nonce: int
+    gone: tuple[Key, ...] = ()
+    heir: PeerName = NO_HEIR
+    words: dict[PeerName, None] = field(default_factory=dict)
+    refusals: dict[PeerName, str] = field(default_factory=dict)
+    due: float = -inf  # when those who have not answered are asked again, in seconds
+    rounds: int = 0
+
+    def next_round(self, now: float) -> bool:
+        """Return whether it is time to ask (again)."""
+        if now < self.due:
+            return False
+        self.due = now + min(ASK_AGAIN * 1.5**self.rounds, MAX_ASK_AGAIN)
+        self.rounds += 1
+        return True
+
+
+class Succession:
+    """The roster of our ring, our doubt, and the owners that are written off."""
+
+    def __init__(self, own: PeerName, saved: Saved, disk: Disk, name: Callable[[PeerName], str], rng: Random) -> None:
+        self._own, self._name, self._rng = own, name, rng
+        self.peers = dict(saved.peers)
+        if saved.start is not None and not self.peers:
+            self.peers = dict(zip(saved.start.members, saved.start.births, strict=False))
+        self.gone = dict(saved.gone)
+        self.births = frozenset(birth for _, birth in self.gone if birth)  # of all owners written off
+        self._lives = dict(saved.lives)  # how often the machine of each owner has restarted
+        self.doubt = saved.doubt or disk is not Disk.CURRENT  # without a ring too: one may have been made with us
+        self._newcomer = saved.doubt or disk is Disk.OLD
+        self._has_restarted = disk is Disk.UNSURE
+        self._vouching: Poll | None = None
+        self._taking: Poll | None = None
+        self._leaving: Poll | None = None
+        self._telling: Poll | None = None
+        self._strangers: dict[PeerName, None] = {}  # met in doubt after a restart; nobody of ours has vouched for them
+        self._with_others: dict[Key, float] = {}  # owners whose heir has refused us its word, and until when we heed it
+
+    @property
+    def own(self) -> PeerName:
+        """Our name."""
+        return self._own
+
+    @property
+    def is_newcomer(self) -> bool:
+        """Whether we are in doubt because most of the roster does not know us yet."""
+        return self.doubt and self._newcomer
+
+    @property
+    def others(self) -> list[PeerName]:
+        """All others that may own addresses, sorted."""
+        return sorted(
+            name for name, birth in self.peers.items() if name != self._own and (name, birth) not in self.gone
+        )
+
+    @property
+    def deadline(self) -> float:
+        """When somebody must be asked again, in seconds."""
+        polls = (self._vouching, self._taking, self._leaving, self._telling)
+        return min((poll.due for poll in polls if poll), default=inf)
+
+    @property
+    def taking(self) -> tuple[Key, ...]:
+        """The owners whose addresses we shall get, once everybody has given his word."""
+        return tuple(sorted(key for key, off in self.gone.items() if off.heir == self._own and not off.done))
+
+    @property
+    def inherited(self) -> dict[Key, None]:
+        """The owners whose addresses are ours to take."""
+        return dict.fromkeys(key for key, off in sorted(self.gone.items()) if off.heir == self._own and off.done)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether we have begun to leave: what is given to us now is not ours."""
+        return self._leaving is not None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the heir of a peer that leaves knows of it, and everybody else who could be asked."""
+        return self._leaving is not None and self._leaving.heir in self._leaving.words
+
+    def enter(self, start: RingStart, owner: Owner, out: Outbox) -> None:
+        """Begin with the roster of another ring."""
+        for name in self.peers:
+            out.drop_peer(name)
+        for key in self.gone:
+            out.save_gone(key, None)
+        self.peers, self.gone, self._lives = {}, {}, {}
+        self.births = frozenset()
+        self._vouching = self._taking = self._leaving = None
+        births = dict(zip(start.members, start.births, strict=False))
+        for member in start.members:
+            self.note(member, births.get(member, 0), out)
+        known = births.get(owner.name, owner.birth) if owner.name in start.members else None
+        self._newcomer = known != owner.birth or owner.reborn
+        self.note(owner.name, owner.birth, out)
+        if self._newcomer:
+            self._doubt(True, out)
+
+    def note(self, peer: PeerName, birth: int, out: Outbox, life: int = 0) -> None:
+        """Take note that a peer is in our ring, and how often its machine has restarted, if that is known."""
+        is_news = self.peers.get(peer) != birth and (birth or peer not in self.peers)
+        if is_news or (self.peers[peer] == birth and life > self._lives.get((peer, birth), 0)):
+            self.peers[peer] = birth
+            self._lives[peer, birth] = max(life, self._lives.get((peer, birth), 0))
+            out.save_peer(peer, birth, self._lives[peer, birth])
+            if is_news and self._taking is not None:
+                self._taking.words.pop(peer, None)
+
+    def meet(self, peer: PeerName, birth: int, out: Outbox) -> None:
+        """Take note that a peer says it is in our ring."""
+        if self.peers.get(peer) != birth and self.doubt and not self._newcomer:
+            self._strangers[peer] = None
+        self.note(peer, birth, out)
+
+    def is_gone(self, peer: PeerName, birth: int) -> bool:
+        """Return whether an owner is written off; without a birth, whether any self of that peer is."""
+        if birth:
+            return (peer, birth) in self.gone
+        return any(name == peer for name, _ in self.gone)
+
+    @property
+    def fence(self) -> int:
+        """How far beyond what is known an heir's versions go: further than those of any heir that it inherits from."""
+        return FENCE * (len(self.gone) + 1)
+
+    def is_written_off(self, token: Token) -> bool:
+        """Return whether nobody may give out the addresses of a token until the heir has taken them."""
+        return token.giver in self.births or (token.owner, token.birth) in self.gone
+
+    def is_left(self, token: Token) -> bool:
+        """Return whether the addresses of a token are ours to take."""
+        ours = self.inherited
+        owner = (token.owner, token.birth)
+        if owner in self.gone:  # its heir's, whoever inherits from the giver
+            return owner in ours
+        return any(birth == token.giver for _, birth in ours if birth)
+
+    def write_off(self, key: Key, heir: PeerName, out: Outbox, *, done: bool = False, life: int | None = None) -> None:
+        """Take an owner for gone from now on.
+
+        Args:
+            key: the owner.
+            heir: who gets what it owned.
+            out: takes what is to be kept.
+            done: whether we are the heir and everybody has given his word.
+            life: how often its machine had restarted when people said that it is dead; None: as often as we know of.
+        """
+        known = self.gone.get(key)
+        if life is None:
+            life = known.life if known else self._lives.get(key, 0)
+        written_off = WrittenOff(heir, done, life)
+        if known != written_off:
+            self.gone[key] = written_off
+            self.births = frozenset(birth for _, birth in self.gone if birth)
+            out.save_gone(key, written_off)
+
+    def give_up(self, now: float, out: Outbox) -> None:
+        """Let whoever refused us its word be the heir."""
+        heir = next(iter(self._taking.refusals), self._own) if self._taking else self._own
+        for key in self.taking:
+            self.write_off(key, heir, out)
+            self._with_others[key] = now + ASK_HEIR_AGAIN
+        self._taking = None
+
+    def begin_anew(self, owner: Owner, out: Outbox) -> None:
+        """Be a newcomer: we have been written off, and are another owner now."""
+        self._newcomer, self._vouching, self._taking = True, None, None
+        self._strangers = {}
+        self.note(owner.name, owner.birth, out)
+        self._doubt(True, out)
+
+    def too_many(self, names: Iterable[PeerName]) -> bool:
+        """Return whether so many cannot be written off at once without guessing what they did meanwhile."""
+        living = len(self.others) + 1
+        most = (living - 1) // 2 if self.doubt else living // 2  # in doubt, we may be written off ourselves
+        return len([name for name in self.others if name in set(names)]) > most
+
+    def leave(self, heir: PeerName, owner: Owner, out: Outbox) -> None:
+        """Begin to say that we are leaving; whatever comes, this owner is no more."""
+        key = (owner.name, owner.birth)
+        self._leaving = Poll(self._draw(), (key,), heir)
+        self.write_off(key, heir, out)
+
+    def stay(self) -> None:
+        """Say so no more."""
+        self._leaving = None
+
+    def judge(self, peer: PeerName, wanted: WordWanted, reachable: Mapping[PeerName, None]) -> str:
+        """Return why we do not give a peer our word; "" if we do."""
+        own = self._name(self._own)
+        if self.doubt and not self._newcomer and (peer in self._strangers or self.peers.get(peer) != wanted.birth):
+            return f"{own} has restarted and must hear from others itself before it gives its word to a newcomer"
+        for dead, birth, life in wanted.gone:
+            key, name = (dead, birth), self._name(dead)
+            known = self.gone.get(key)
+            is_ours = known is not None and known.heir == self._own and wanted.heir != self._own
+            if known is not None and is_ours and known.done:
+                return f"{own} has what {name} owned"
+            if key[0] == peer:
+                continue
+            if key[0] == self._own:
+                return f"{name} is alive"
+            if key[0] in reachable:
+                return f"{name} is alive: {own} can reach it"
+            if self._lives.get(key, 0) > life:
+                return f"{name} is alive: it has restarted since, and {own} has heard of it"
+            if is_ours and self._own < peer:
+                return f"{own} is about to have what {name} owned"
+        return ""
+
+    def promise(self, peer: PeerName, wanted: WordWanted, out: Outbox) -> None:
+        """Keep what our word to a peer means."""
+        heir = wanted.heir or peer
+        for name, birth, life in wanted.gone:
+            key = (name, birth)
+            if key not in self.gone or self.gone[key].heir != heir:
+                self.write_off(key, heir, out, life=life)
+                self._taking = None
+        if not self.is_gone(peer, wanted.birth):
+            self.note(peer, wanted.birth, out, wanted.life)
+
+    def word(self, ring: str, nonce: int, refusal: str = "") -> Word:
+        """Return what we know, without tokens."""
+        gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
+        peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
+        return Word(ring, nonce, refusal, peers, gone)
+
+    def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
+        """Take a peer's word; return whether it says that we ourselves are written off."""
+        for name, birth, life, heir in word.gone:
+            if (name, birth) not in self.gone and (name, birth) != (owner.name, owner.birth):
+                self.write_off((name, birth), heir, out, life=life)
+        for name, birth, life in word.peers if peer not in self._strangers else ():
+            self._strangers.pop(name, None)
+            stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
+            is_same = self.peers.get(name) == birth
+            if name != self._own and (is_same or stale) and not (birth and self.is_gone(name, birth)):
+                self.note(name, birth, out, life)
+        if self._is_told(word, owner):
+            return True
+        for poll in (self._vouching, self._taking, self._leaving):
+            if poll is not None and poll.nonce == word.nonce:
+                if word.refusal:
+                    poll.refusals[peer] = word.refusal
+                else:
+                    poll.words[peer] = None
+        return False
+
+    def refused(self) -> str:
+        """Return why we shall not be anybody's heir; "" if nobody says so."""
+        return next(iter(self._taking.refusals.values()), "") if self._taking else ""
+
+    def step(self, ring: str, owner: Owner, reachable: Mapping[PeerName, None], now: float, out: Outbox) -> None:
+        """Ask whoever is to be asked, and conclude what can be concluded."""
+        if self.peers.get(self._own) != owner.birth:
+            self.note(self._own, owner.birth, out)
+        if self._has_restarted:
+            self._has_restarted = False
+            self.note(owner.name, owner.birth, out, self._lives.get((owner.name, owner.birth), 0) + 1)
+        if self.doubt:
+            self._vouching = self._vouching or Poll(self._draw())
+            if self.missing() <= 0:
+                self._doubt(False, out)
+                self._vouching = None
+        dead = {name for name, _ in self.taking}
+        for key, off in sorted(self.gone.items()):  # whom we inherit from may have been an heir itself
+            if off.heir in dead and off.heir != self._own:
+                self.write_off(key, self._own, out)
+        keys = self.taking
+        if not keys:
+            self._taking = None
+        elif self._taking is None or self._taking.gone != keys:
+            self._taking = Poll(self._draw(), keys)
+        if self._taking is not None and all(peer in self._taking.words for peer in self.others):
+            for key in keys:
+                self.write_off(key, self._own, out, done=True)
+            self._taking = None
+            if self.doubt:  # everybody knows us
+                self._doubt(False, out)
+                self._vouching = None
+        unaware = self._unaware(reachable)
+        self._telling = (self._telling or Poll(0)) if unaware else None
+        if self._telling is not None and self._telling.next_round(now):
+            for peer in unaware:
+                out.tell(peer, self.word(ring, 0))
+        for poll in (self._vouching, self._taking, self._leaving):
+            if poll is not None and poll.next_round(now):
+                for peer in self.others:
+                    if peer in reachable and peer not in poll.words:
+                        gone = tuple((*key, self.gone[key].life if key in self.gone else 0) for key in poll.gone)
+                        life = self._lives.get((owner.name, owner.birth), 0)
+                        out.tell(peer, WordWanted(ring, poll.nonce, owner.birth, life, gone, poll.heir))
+
+    def former(self, births: Iterable[int], now: float) -> list[Key]:
+        """Return which former selves of ours nobody is known to inherit from; these are ours to look after.
+
+        Args:
+            births: of our former selves that own something.
+            now: in seconds.
+        """
+        keys = [(self._own, birth) for birth in births]
+        return [
+            key
+            for key in keys
+            if key not in self.gone or (self.gone[key].heir != self._own and now >= self._with_others.get(key, -inf))
+        ]
+
+    def hurry(self) -> None:
+        """Ask again now: somebody can be reached who could not."""
+        for poll in (self._vouching, self._taking, self._leaving, self._telling):
+            if poll is not None:
+                poll.due, poll.rounds = -inf, 0
+
+    def missing(self) -> int:
+        """Return how many more must give us their word before we use what is ours."""
+        others = [peer for peer in self.others if peer not in self._strangers]
+        words = len([peer for peer in others if self._vouching and peer in self._vouching.words])
+        # A newcomer's own word does not count: those it has not asked would not know of it.
+        needed = len(others) // 2 + 1 if self._newcomer else (len(others) + 1) // 2
+        return min(needed, len(others)) - words
+
+    def doubtful(self) -> str:
+        """Return what we wait for while in doubt, for people."""
+        others = [peer for peer in self.others if peer not in self._strangers]
+        names = [self._name(peer) for peer in others if not (self._vouching and peer in self._vouching.words)]
+        why = "is new in the ring" if self._newcomer else "has restarted"
+        return (
+            f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
+            " if they are dead, say so with `ripstop rmpeer`"
+        )
+
+    def awaited(self, reachable: Mapping[PeerName, None]) -> str:
+        """Return whose word is missing until we are heir, for people; "" if we are not about to be."""
+        if self._taking is None or not self.taking:
+            return ""
+        dead = ", ".join(sorted({self._name(name) for name, _ in self.taking}))
+        missing = [peer for peer in self.others if peer not in self._taking.words]
+        names = ", ".join(self._name(peer) + ("" if peer in reachable else " (cannot be reached)") for peer in missing)
+        return f"taking over what {dead} owned: waiting for the word of {names}, who may have been given some of it"
+
+    def _is_told(self, word: Word, owner: Owner) -> bool:
+        """Return whether a word says that we are written off, and not because we said so."""
+        is_leaving = self._leaving is not None and self._leaving.nonce == word.nonce
+        return not is_leaving and any((name, birth) == (owner.name, owner.birth) for name, birth, _, _ in word.gone)
+
+    def _unaware(self, reachable: Mapping[PeerName, None]) -> list[PeerName]:
+        """Return who is here and seems not to know that it is written off."""
+        return [peer for peer in reachable if peer in self.peers and (peer, self.peers[peer]) in self.gone]
+
+    def _doubt(self, doubt: bool, out: Outbox) -> None:
+        self._strangers = {}
+        if self.doubt != doubt:
+            self.doubt = doubt
+            out.save_doubt(doubt)
+
+    def _draw(self) -> int:
+        return self._rng.getrandbits(63) | 1

@@ -1,0 +1,179 @@
+"""Whose word is needed, who inherits, and what happens to those who were thought dead."""
+
+from random import Random
+
+from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
+from ripstop.core.ipam.paxos import Consensus
+from tests.core.ipam.world import UNIVERSE, World, peer_name
+
+SIZE = len(UNIVERSE)
+
+
+def ring_of(count: int) -> World:
+    """Return hosts with one container each, so that there is a ring."""
+    world = World(count, Random(1), init=Consensus(count))
+    for number in range(1, count + 1):
+        world.allocate(number, f"c{number}")
+    world.run(3.0)
+    return world
+
+
+def owned(world: World, number: int) -> int:
+    return sum(map(len, world.allocator(number).owned))
+
+
+def test_what_the_dead_owned_goes_to_one_heir_however_many_ask() -> None:
+    world = ring_of(4)
+    world.power_off(4)
+    requests = [world.remove(number, [4]) for number in (3, 1, 2)]
+    world.run(5.0)
+    assert sorted(owned(world, number) for number in (1, 2, 3)) == [SIZE // 4, SIZE // 4, SIZE // 2]
+    answers = [world.results[request] for request in requests]
+    assert [answer for answer in answers if isinstance(answer, int) and answer] == [SIZE // 4]
+    again = world.remove(2, [4])
+    world.run(2.0)
+    assert isinstance(world.results[again], ConflictError) or world.results[again] == 0
+    assert sum(owned(world, number) for number in (1, 2, 3)) == SIZE
+
+
+def test_whoever_may_have_been_given_some_must_be_heard_first() -> None:
+    world = ring_of(4)
+    world.split([3])
+    world.power_off(4)
+    request = world.remove(1, [4], wait=3.0)
+    world.run(5.0)
+    error = world.error(request)
+    assert isinstance(error, NotReadyError)
+    assert f"waiting for the word of {peer_name(3)} (cannot be reached)" in str(error)
+    assert world.allocator(1).status().taking in str(error)
+    assert owned(world, 1) == SIZE // 4
+    world.split()
+    world.run(20.0, step=0.2)
+    assert owned(world, 1) == SIZE // 2  # it went on by itself
+
+
+def test_what_is_refused() -> None:
+    world = ring_of(3)
+    alive = world.remove(1, [2])
+    assert "can be reached, so it is not dead" in str(world.error(alive))
+    assert "`ripstop reset`" in str(world.error(world.remove(1, [1])))
+    assert isinstance(world.error(world.remove(1, [9])), NotFoundError)
+    world.power_off(2)
+    world.power_off(3)
+    both = world.error(world.remove(1, [2, 3]))
+    assert isinstance(both, ConflictError)
+    assert "--force" in str(both)
+    lonely = World(2, Random(1), init=Consensus(2))
+    assert isinstance(lonely.error(lonely.remove(1, [2])), NotReadyError)
+
+
+def test_one_who_can_be_reached_by_somebody_is_not_dead() -> None:
+    world = ring_of(3)
+    world.groups[peer_name(3)] = 1
+    world.call(peer_name(1), world.allocator(1).set_reachable([peer_name(2)], world.now))
+    request = world.remove(1, [3])  # only the second still reaches the third
+    world.groups[peer_name(3)] = 0
+    world.run(2.0)
+    assert "is alive" in str(world.error(request))
+    world.reach()
+    world.run(30.0, step=0.2)
+    assert [owned(world, number) for number in (1, 2, 3)] == [10, 11, 11]
+    assert world.is_peaceful()
+
+
+def test_a_machine_that_restarts_hears_first_whether_it_was_written_off() -> None:
+    world = ring_of(3)
+    world.power_off(3)
+    request = world.remove(1, [3])
+    world.run(2.0)
+    assert world.results[request] == 11
+    world.split([3])
+    world.start(peer_name(3))
+    lonely = world.allocate(3, "early", wait=1.0)
+    world.run(2.0)
+    assert "has restarted and must first hear from 1 of" in str(world.error(lonely))
+    world.split()
+    late = world.allocate(3, "late")
+    world.run(5.0)
+    world.address(late)
+    world.check()
+
+
+def test_a_machine_that_restarts_needs_no_more_than_a_majority() -> None:
+    world = ring_of(3)
+    world.power_off(3)
+    world.power_off(2)
+    world.start(peer_name(2))
+    request = world.allocate(2, "again")
+    world.run(1.0)
+    world.address(request)
+
+
+def test_a_daemon_that_restarts_needs_nobody() -> None:
+    world = ring_of(3)
+    world.split([2])
+    world.stop(peer_name(2))
+    world.start(peer_name(2))
+    world.address(world.allocate(2, "again"))
+
+
+def test_leaves_with_everything_handed_over() -> None:
+    world = ring_of(3)
+    held = world.reset(2)
+    assert "1 containers hold addresses here (c2); detach them first" in str(world.error(held))
+    world.release(2, "c2")
+    gone = world.reset(2)
+    world.run(2.0)
+    assert world.results[gone] == 11
+    assert owned(world, 2) == 0
+    assert owned(world, 1) + owned(world, 3) == SIZE
+    world.check()
+
+
+def test_nobody_is_left_to_take_over() -> None:
+    world = World(1, Random(1), init=Consensus(1))
+    world.allocate(1, "a")
+    world.release(1, "a")
+    assert world.results[world.reset(1)] == 0
+    pair = ring_of(2)
+    pair.release(1, "c1")
+    pair.split([1])
+    error = pair.error(pair.reset(1))
+    assert isinstance(error, RequestError)
+    assert "connect one of them" in str(error)
+
+
+def test_primes_without_a_container() -> None:
+    world = World(3, Random(1), init=Consensus(3))
+    world.split([1])
+    early = world.prime(1, wait=1.0)
+    world.run(2.0)
+    assert "no ring yet: 1 of the 2 peers needed" in str(world.error(early))
+    world.split()
+    request = world.prime(1)
+    world.run(3.0)
+    assert world.results[request] == 0
+    assert all(world.allocator(number).ready for number in (1, 2, 3))
+
+
+def test_an_observer_gets_addresses_but_no_share_and_has_no_vote() -> None:
+    world = World(3, Random(1), init=Consensus(2))
+    world.observe(3)
+    request = world.allocate(3, "seen")
+    world.run(3.0)
+    world.address(request)
+    assert world.ring(3).members == (peer_name(1), peer_name(2))
+
+
+def test_spare_ranges_go_to_their_neighbours_in_the_end() -> None:
+    world = ring_of(4)
+    world.split([1, 2])
+    requests = [world.allocate(1, f"more{number}") for number in range(10)]
+    world.run(3.0)
+    for number, request in enumerate(requests):
+        world.address(request)
+        world.release(1, f"more{number}")
+    world.split()
+    world.run(120.0, step=0.5)
+    assert len(world.ring(3).segments) <= 4
+    assert sum(owned(world, number) for number in (1, 2, 3, 4)) == SIZE

@@ -1,0 +1,213 @@
+"""Addresses over the life of hosts: damaged and old state, quick restarts, dead hosts, leaving, changing the range."""
+
+import json
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+from typing import Any
+
+import pytest
+
+from ripstop.lab.host import Host
+from ripstop.lab.lab import Lab
+from tests.e2e.conftest import lab_name
+from tests.e2e.polling import eventually
+
+
+def ipam(host: Host) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host.ripstop("status", "ipam", "--json").stdout)
+    return found
+
+
+def shares(host: Host) -> dict[str, int]:
+    return {peer["nickname"]: peer["addresses"] for peer in ipam(host)["peers"]}
+
+
+def refusal(host: Host, *words: str) -> str:
+    done = host.ripstop(*words, check=False)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_a_torn_database_is_repaired_from_the_mesh_while_containers_live(pair: Lab) -> None:
+    host, container = pair.host("h1"), pair.container("h1c1")
+    before, name = container.address(), host.status().name
+    host.kill_daemon()
+    database = host.state_dir / "ripstop.sqlite"
+    database.write_bytes(database.read_bytes()[:5000] + b"torn" * 1000)
+    for leftover in ("ripstop.sqlite-wal", "ripstop.sqlite-shm"):
+        (host.state_dir / leftover).unlink(missing_ok=True)
+    host.restart_daemon()
+    pair.wait()
+    assert host.status().name == name
+    eventually(lambda: not ipam(host)["doubt"] and not ipam(host)["strays"])
+    assert container.address() == before
+    assert [one["address"] for one in ipam(host)["allocations"]] == [before]
+    assert container.ping(pair.container("h2c1").address()) is not None
+    assert sum(shares(host).values()) == 1 << 20
+    assert shares(host)["h1"] == 1 << 19  # what its former self owned as well
+
+
+def test_an_old_database_is_noticed_and_nothing_is_given_out_twice(pair: Lab) -> None:
+    host, other = pair.host("h1"), pair.host("h2")
+    host.detach(pair.container("h1c1"))
+    host.stop_daemon()
+    copy = (host.state_dir / "ripstop.sqlite").read_bytes()
+    host.restart_daemon()
+    pair.wait()
+    address = IPv4Interface(host.attach(pair.container("h1c1")).addresses[0]).ip
+    host.detach(pair.container("h1c1"))
+    other.attach(pair.container("h1c1"), f"{address}/12")  # so it moves to the other host
+    host.kill_daemon()
+    for leftover in ("ripstop.sqlite-wal", "ripstop.sqlite-shm"):
+        (host.state_dir / leftover).unlink(missing_ok=True)
+    (host.state_dir / "ripstop.sqlite").write_bytes(copy)
+    host.restart_daemon()
+    pair.wait()
+    eventually(lambda: not ipam(host)["doubt"])
+    assert "was put back" in host.log.read_text()
+    (exposed,) = host.ripstop("expose").stdout.split()
+    assert IPv4Interface(exposed).ip != address
+
+
+def test_a_quick_restart_keeps_the_address_and_a_slow_one_frees_it() -> None:
+    with Lab(hosts=1, name=lab_name(), containers=1) as lab:
+        host = lab.host("h1")
+        host.restart_daemon(["--grace=1.5"])
+        extra = lab.container("h1c1")
+        host.detach(extra)
+
+        def attach() -> str:
+            return host.ripstop("attach", "--netns", str(extra.netns_path), "--id", "web").stdout.strip()
+
+        first = attach()
+        extra.run(["ip", "link", "delete", "eth0"])
+        eventually(lambda: not json.loads(host.ripstop("ps", "--json").stdout))
+        assert [one["container"] for one in ipam(host)["allocations"]] == ["web/eth0"]
+        assert attach() == first
+        extra.run(["ip", "link", "delete", "eth0"])
+        eventually(lambda: not ipam(host)["allocations"])
+
+
+def test_a_dead_host_is_written_off_once_and_comes_back_with_nothing() -> None:
+    with Lab(hosts=3, name=lab_name(), containers=1) as lab:
+        one, two, three = lab.hosts
+        alive = refusal(one, "rmpeer", "h3")
+        assert "can be reached, so it is not dead" in alive
+        assert "no peer is called h9" in refusal(one, "rmpeer", "h9")
+        lost = shares(one)["h3"]
+        three.kill_daemon()
+        lab.unplug("h3")
+        eventually(lambda: not any(peer["reachable"] for peer in ipam(one)["peers"] if peer["nickname"] == "h3"), 60)
+        eventually(lambda: not any(peer["reachable"] for peer in ipam(two)["peers"] if peer["nickname"] == "h3"), 60)
+        both = [host.start(["ripstop", "rmpeer", "h3", "--json"]) for host in (one, two)]
+        answers = [process.communicate(timeout=60)[0] for process in both]
+        taken = [json.loads(answer)["addresses"] for answer in answers if answer]
+        assert max(taken) == lost
+        assert sum(taken) == lost
+        eventually(lambda: shares(one) == shares(two) and "h3" not in shares(one))
+        lab.plug("h3")
+        three.restart_daemon()
+        lab.wait()
+        eventually(lambda: not ipam(three)["doubt"], 60)
+        three.detach(lab.container("h3c1"))
+        assert three.attach(lab.container("h3c1")).addresses
+        held = [one_["address"] for host in lab.hosts for one_ in ipam(host)["allocations"]]
+        assert len(held) == len(set(held))
+
+
+def test_leaving_gives_everything_to_another(pair: Lab) -> None:
+    host, other = pair.host("h1"), pair.host("h2")
+    assert "1 containers hold addresses here" in refusal(host, "reset")
+    host.detach(pair.container("h1c1"))
+    share = shares(host)["h1"]
+    done = host.ripstop("reset", "--json")
+    assert json.loads(done.stdout) == {"addresses": share}
+    assert not list(host.state_dir.glob("ripstop.sqlite*"))
+    eventually(lambda: shares(other) == {"h2": 1 << 20})
+
+
+def test_priming_and_observing() -> None:
+    with Lab(hosts=2, name=lab_name(), containers=1, daemons=False) as lab:
+        one, two = lab.hosts
+        one.start_daemon(["--init=consensus=2"])
+        one.wait()
+        early = refusal(one, "prime", "--wait", "0.5")
+        assert "no ring yet: 1 of the 2 peers needed" in early
+        two.start_daemon(["--init=observer"])
+        two.wait(reachable=1)
+        assert "no ring yet" in refusal(one, "prime", "--wait", "0.5")  # an observer has no vote
+        one.stop_daemon()
+        one.start_daemon(["--init=consensus=1"])
+        one.wait()
+        two.wait(reachable=1)
+        assert two.ripstop("prime").stdout == ""
+        assert shares(two) == {"h1": 1 << 20}
+        assert two.attach(lab.container("h2c1")).addresses
+
+
+def test_the_range_changes_once_nobody_uses_it() -> None:
+    with Lab(hosts=1, name=lab_name(), containers=1) as lab:
+        host = lab.host("h1")
+        host.kill_daemon()
+        done = host.ripstop(
+            "daemon", f"--run-dir={host.run_dir}", f"--state-dir={host.state_dir}", "--range=10.64.0.0/16", check=False
+        )
+        assert done.returncode == 1
+        assert "interfaces here have addresses of --range 10.32.0.0/12" in done.stderr
+        host.restart_daemon()
+        host.detach(lab.container("h1c1"))
+        host.stop_daemon()
+        host.start_daemon(["--range=10.64.0.0/16"])
+        host.wait()
+        (address,) = host.attach(lab.container("h1c1")).addresses
+        assert address == "10.64.0.1/16"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ("net:10.99.0.0/16", "is not within the range 10.32.0.0/12"),
+        ("net:10.32.0.0/31", "too small"),
+        ("net:10.32.0.4/32", "too small"),
+        ("net:10.32.0.1/24", "host bits set"),
+        ("net:", "range ''"),
+        ("10.32.0.0/16", "network or broadcast address"),
+        ("10.32.255.255/16", "network or broadcast address"),
+        ("255.255.255.255/32", "cannot be that of an interface"),
+        ("224.0.0.5/24", "cannot be that of an interface"),
+        ("10.32.0.5", "no prefix length"),
+        ("10.32.0.300/12", "10.32.0.300"),
+    ],
+)
+def test_bad_wishes_are_refused(refusing: Lab, wanted: str, reason: str) -> None:
+    host, container = refusing.host("h1"), refusing.container("h1c1")
+    assert reason in refusal(host, "attach", "--netns", str(container.netns_path), "--wait", "2", wanted)
+    assert ipam(host)["allocations"] == []
+
+
+def test_a_subnet_of_four_has_two_addresses_then_it_is_exhausted(refusing: Lab) -> None:
+    host, container = refusing.host("h1"), refusing.container("h1c1")
+    names = ["x0", "x1"]
+    given = [
+        host.ripstop(
+            "attach", "--netns", str(container.netns_path), "--ifname", name, "net:10.32.8.4/30"
+        ).stdout.strip()
+        for name in names
+    ]
+    assert given == ["10.32.8.5/30", "10.32.8.6/30"]
+    full = refusal(host, "attach", "--netns", str(container.netns_path), "--ifname", "x2", "net:10.32.8.4/30")
+    assert "no address of 10.32.8.4/30 is free: this peer owns them all, and all are in use" in full
+    taken = refusal(host, "attach", "--netns", str(container.netns_path), "--ifname", "x2", "10.32.8.5/30")
+    assert "10.32.8.5 is taken by container" in taken
+    host.ripstop("detach", "--netns", str(container.netns_path))
+    again = host.ripstop("detach", "--netns", str(container.netns_path), check=False)
+    assert again.returncode == 1
+    assert "is not attached here" in again.stderr
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Lab]:
+    with Lab(hosts=1, name=lab_name(), containers=1) as lab:
+        lab.host("h1").detach(lab.container("h1c1"))
+        yield lab
