@@ -58,14 +58,15 @@ def round_trip(protocol: str) -> Measure:
 
 def udp(way: Way, seconds: float) -> Numbers:
     """Send UDP as fast as possible to one receiver; packets/s that arrived, and share that did not."""
-    with traffic.feeding(way.source, [way.target], way.target.address(), seconds=seconds) as feed:
+    with traffic.feeding(way.source, [way.target], way.target.address(), seconds=seconds, apart=True) as feed:
         sent, received = feed.finish()
     return {"udp_pps": received[0].pps, "udp_lost": 1 - received[0].received / sent.sent}
 
 
 def multicast(way: Way, seconds: float) -> Numbers:
     """Send multicast as fast as possible to two hosts; packets/s that arrived at each on average."""
-    with traffic.feeding(way.source, [way.target, way.second], GROUP, group=True, seconds=seconds) as feed:
+    targets = [way.target, way.second]
+    with traffic.feeding(way.source, targets, GROUP, group=True, seconds=seconds, apart=True) as feed:
         sent, received = feed.finish()
     return {
         "multicast_pps": sum(got.pps for got in received) / len(received),

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import facts, report, results
+from bench import command, facts, report, results
 from bench.ipam import daemon, donation, ring
 from bench.results import Results, Target
 from bench.ways import DIRECT
-from ripstop.core.errors import RipstopError
-from ripstop.lab.signals import raising
 
 PREFIX = "ipam-"
 PARTS = ("daemon", "donation", "ring")
@@ -32,27 +30,23 @@ TARGETS = (
 
 
 def main() -> int:
-    """Run the benchmark; exit 1 if it could not be run, not if a bar was missed."""
+    """Measure, and print what came of it."""
     args = _parse()
+    return command.end(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "daemon": lambda: daemon.measure(100 if args.quick else 2000, 250),
         "donation": lambda: donation.measure(3 if args.quick else 20),
         "ring": lambda: ring.measure(*((50, 5000) if args.quick else (1000, 100_000))),
     }
     samples: dict[str, list[results.Sample]] = {}
-    try:
-        with raising():
-            machine = facts.gather()
-            for name in args.only:
-                samples[name] = [{DIRECT: parts[name]()}]
-                for number, value in samples[name][0][DIRECT].items():
-                    print(f"{number:<18} {value:>12,.2f}", flush=True)
-    except RipstopError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 130  # as a shell reports SIGINT
+    machine = facts.gather()
+    for name in args.only:
+        samples[name] = [{DIRECT: parts[name]()}]
+        for number, value in samples[name][0][DIRECT].items():
+            print(f"{number:<18} {value:>12,.2f}", flush=True)
     medians = {DIRECT: {n: value for taken in samples.values() for n, value in taken[0][DIRECT].items()}}
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     judged = results.judge(samples, TARGETS)
@@ -60,7 +54,6 @@ def main() -> int:
     print(f"\n{report.verdicts(done)}")
     if not args.dry:
         print(f"\nwritten to {report.save(done, args.directory, prefix=PREFIX, draw=report.nothing)}")
-    return 0
 
 
 def _parse() -> argparse.Namespace:

@@ -51,6 +51,7 @@ def measure(name: str, way: Way, seconds: float) -> Numbers:
         groups=it.groups,
         segments=it.segments,
         every=it.every,
+        apart=True,
     ) as feed:
         sent, received = feed.finish()
     pps = sum(got.pps for got in received) / len(received)

@@ -59,7 +59,8 @@ def opened(progress: Callable[[str], None], keys: tuple[str, ...] = tuple(LOADS)
 def rate(lab: Lab, seconds: float) -> dict[str, float]:
     """Send as fast as possible to one receiver on the other host; and how busy daemons were meanwhile."""
     before, start = _daemon_ticks(lab), time.monotonic()
-    with traffic.feeding(lab.container("h1c1"), [lab.container("h2c1")], GROUP, group=True, seconds=seconds) as feed:
+    ends = lab.container("h1c1"), [lab.container("h2c1")]
+    with traffic.feeding(*ends, GROUP, group=True, seconds=seconds, apart=True) as feed:
         sent, [got] = feed.finish()
     cores = (_daemon_ticks(lab) - before) / 100 / (time.monotonic() - start)  # USER_HZ
     return {"scale_pps": got.pps, "scale_lost": 1 - got.received / sent.sent, "scale_daemon_cores": cores}

@@ -1,6 +1,7 @@
 """Traffic generators: starting their two ends in the right order, and reading what they print."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -203,6 +204,7 @@ def feeding(
     groups: int = 1,
     segments: int = 1,
     every: int = 0,
+    apart: bool = False,
     wait: float = 5.0,
     idle: float = 2.0,
     port: str = PORT,
@@ -221,13 +223,16 @@ def feeding(
         groups: how many groups, consecutive ones from `address` on, get packets in turn; more than 20 on one socket
             take a larger net.ipv4.igmp_max_memberships.
         segments: packets that the sender hands to the kernel as one (UDP_SEGMENT).
+        apart: keep the sender on the first processor and receivers on the others, instead of leaving it to the kernel.
         every: microseconds between two looks of the receivers; 0 = they sleep until a packet wakes them.
         wait: seconds without a first packet after which receivers give up.
         idle: seconds of silence after which they give up later.
         port: of the receivers.
     """
     join = ["--group", address, f"--groups={groups}"] if group else ["--ipv6"] if ":" in address else []
+    first, others = _processors() if apart else ([], [])
     listen = [
+        *others,
         program("udp_recv"),
         "--truncate",
         f"--wait={wait:g}",
@@ -239,6 +244,7 @@ def feeding(
     ]
     amount = f"--count={count}" if count else f"--seconds={seconds:g}"
     send = [
+        *first,
         program("udp_send"),
         f"--size={size * segments}",
         *([f"--gso={size}"] if segments > 1 else []),
@@ -256,6 +262,13 @@ def feeding(
         sender = source.start(send)
         stack.callback(_finish, sender)
         yield Feed(sender, source, receivers)
+
+
+def _processors() -> tuple[list[str], list[str]]:
+    """Return what to put before a command to have it on the first processor, and on the others; one does for both."""
+    numbers = sorted(os.sched_getaffinity(0))
+    one, rest = numbers[0], numbers[1:] or numbers
+    return ["taskset", "--cpu-list", str(one)], ["taskset", "--cpu-list", ",".join(map(str, rest))]
 
 
 def _wait_until_joined(
