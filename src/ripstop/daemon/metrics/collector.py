@@ -7,8 +7,6 @@ done in a thread of its own.
 import asyncio
 from dataclasses import asdict
 
-from prometheus_client import PROCESS_COLLECTOR
-
 from ripstop.core.node import Node
 from ripstop.daemon import views
 from ripstop.daemon.containers import Containers
@@ -16,7 +14,6 @@ from ripstop.daemon.controller import Controller
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.membership import Membership
-from ripstop.daemon.metrics.families import families, render
 from ripstop.daemon.metrics.snapshot import MAX_STREAMS, GroupCounts, KernelCounts, MeshCounts, Snapshot
 from ripstop.daemon.sensors import Sensors
 from ripstop.daemon.shell import Shell
@@ -115,4 +112,9 @@ class Metrics:
 
 def _write(snapshot: Snapshot, openmetrics: bool) -> bytes:
     """Write a snapshot down, and what the process itself costs by now."""
+    # here, so that a daemon that nobody scrapes has no library for it in memory, which is almost 1 MB
+    from prometheus_client import PROCESS_COLLECTOR
+
+    from ripstop.daemon.metrics.families import families, render
+
     return render((*families(snapshot), *PROCESS_COLLECTOR.collect()), openmetrics=openmetrics)
