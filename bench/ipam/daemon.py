@@ -47,7 +47,7 @@ async def _measure(directory: Path, rounds: int, at_once: int) -> dict[str, floa
     identity = Identity(PeerName("00000000000000a1"), 1, "bench")
     config = NodeConfig(identity, Settings(port=6783), UNIVERSE, Consensus(1))
     clock = asyncio.get_running_loop().time
-    witness = Witness(directory / "witness")
+    witness = Witness(directory / "witness", directory)
     store = Store(directory / "ripstop.sqlite", witness)
     driver = Driver(Node(config, {}, clock(), SystemRandom()), cast("Shell", _Disk(store)))
 

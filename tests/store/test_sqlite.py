@@ -55,7 +55,7 @@ def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_was_put_back_has_fewer_transactions_than_the_witness(tmp_path: Path) -> None:
-    witness = Witness(tmp_path / "witness")
+    witness = Witness(tmp_path / "witness", tmp_path)
     assert witness.seen is None
     store = Store(tmp_path / "state.sqlite", witness)
     store.put([("a", b"1")])
@@ -67,7 +67,7 @@ def test_a_copy_that_was_put_back_has_fewer_transactions_than_the_witness(tmp_pa
     assert store.count == 2
     store.close()
     witness.close()
-    again = Witness(tmp_path / "witness")
+    again = Witness(tmp_path / "witness", tmp_path)
     assert again.seen == 2
     (tmp_path / "state.sqlite").write_bytes(copy)
     old = Store(tmp_path / "state.sqlite", again)
@@ -78,10 +78,10 @@ def test_a_copy_that_was_put_back_has_fewer_transactions_than_the_witness(tmp_pa
 
 def test_a_witness_of_another_boot_has_seen_nothing(tmp_path: Path) -> None:
     (tmp_path / "witness").write_bytes(b"another boot\n          7")
-    witness = Witness(tmp_path / "witness")
+    witness = Witness(tmp_path / "witness", tmp_path)
     assert witness.seen is None
     witness.count(3)
     witness.close()
-    again = Witness(tmp_path / "witness")
+    again = Witness(tmp_path / "witness", tmp_path)
     assert again.seen == 3
     again.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from ripstop.core.errors import StartError
-from ripstop.core.ipam.saved import Disk
+from ripstop.core.ipam.saved import DISK, Disk
 from ripstop.core.names import PeerName, is_peer_name
 from ripstop.daemon import ports
 from ripstop.store.sqlite import DamagedError, Store, StoreError
@@ -20,6 +20,9 @@ MACHINE_IDS = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
 
 def open_store(state_dir: Path, witness: Witness) -> tuple[Store, Disk]:
     """Open the state and say whether it is what was written last.
+
+    What is found is on disk when this returns, and stays there until the allocator has saved what follows from it: a
+    daemon that dies in between finds the same again, though by then the witness knows this boot and this file.
 
     A damaged database is moved aside and replaced: who we are is kept beside it, the rest comes from the mesh and from
     what is found in the kernel.  One that was cloned together with its machine is another peer's, and is emptied.
@@ -43,10 +46,13 @@ def open_store(state_dir: Path, witness: Witness) -> tuple[Store, Disk]:
         disk = _age(store, saved, witness)
     if _is_elsewhere(saved):
         log.warning("this state was written on another machine: this host starts as another peer, with nothing")
+        (state_dir / _NAME_FILE).unlink(missing_ok=True)  # first: without the rest it would tell who we are
         store.put((key, None) for key in store.load(""))
-        (state_dir / _NAME_FILE).unlink(missing_ok=True)
         disk = Disk.CURRENT
-    _put(store, ((_MACHINE, _machine()), (_FILE, b"%d" % path.stat().st_ino)))
+    known = Disk(store.load(DISK).get(DISK, Disk.CURRENT.value.encode()).decode())
+    disk = max(disk, known, key=tuple(Disk).index)
+    found = () if disk is Disk.CURRENT else ((DISK, disk.value.encode()),)
+    _put(store, ((_MACHINE, _machine()), (_FILE, b"%d" % path.stat().st_ino), *found))
     return store, disk
 
 
@@ -100,7 +106,10 @@ def load(store: Store, wanted: str | None) -> tuple[PeerName, int]:
     incarnation = int(saved.get(_INCARNATION, b"0")) + 1
     _put(store, ((_NAME, name.encode()), (_INCARNATION, str(incarnation).encode())))
     if not beside.exists():
-        beside.write_text(f"{name}\n")
+        try:
+            beside.write_text(f"{name}\n")
+        except OSError as error:
+            raise StartError(f"cannot write {beside}: {error.strerror}") from None
     return PeerName(name), incarnation
 
 

@@ -89,7 +89,7 @@ class _Daemon:
     async def run(self) -> None:
         """Start, serve, stop."""
         config = self._config
-        witness = Witness(config.run_dir / "witness")
+        witness = Witness(config.run_dir / "witness", config.state_dir)
         store, disk = identity.open_store(config.state_dir, witness)
         try:
             name, incarnation = identity.load(store, config.name)

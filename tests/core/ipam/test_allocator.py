@@ -11,6 +11,7 @@ from ripstop.core.errors import ConflictError, ExhaustedError, NotReadyError, Re
 from ripstop.core.ipam.allocator import Allocator, parse_init
 from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token
 from ripstop.core.ipam.paxos import Consensus, Observer, Seed
+from ripstop.core.ipam.saved import DISK, Disk
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
@@ -132,6 +133,18 @@ def test_what_was_held_stays_held_after_a_restart() -> None:
     assert again.holders() == (ONE, TWO)
     assert answers(again.claim(REQUEST, TWO, FIRST + 9, 0.0, 0.0)) == [FIRST + 9]
     assert answers(again.allocate(REQUEST, ContainerId("three"), UNIVERSE, 0.0, 0.0)) == [FIRST + 2]
+
+
+@pytest.mark.parametrize("found", [Disk.UNSURE, Disk.OLD])
+def test_what_follows_from_the_disk_is_saved_together_with_its_being_heeded(found: Disk) -> None:
+    world = World(2, Random(1))
+    world.allocate(1, "a")
+    world.run(2.0)
+    again = Allocator(A, UNIVERSE, Consensus(2), world.host(1).disk, 0.0, Random(1), found)
+    first, *others = [dict(effect.items) for effect in again.tick(0.0) if isinstance(effect, Save)]
+    assert not others
+    assert first[DISK] is None and first["ipam/doubt"] == b""
+    assert ("ipam/ballot" in first) is (found is Disk.OLD)  # another owner from now on
 
 
 def test_state_that_cannot_be_read_stops_the_start() -> None:

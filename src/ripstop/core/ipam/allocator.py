@@ -539,6 +539,7 @@ class Allocator:
                 out.drop_token(stamped.token.start)
             for contested in saved.contested:
                 out.drop_contested(contested)
+        out.drop_disk()
         if self._succession.doubt:
             out.save_doubt(True)
         owner = self._estate.owner

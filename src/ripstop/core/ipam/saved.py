@@ -22,6 +22,7 @@ _REBORN = "ipam/reborn"
 _TOKEN = "ipam/ring/"  # + start; only those that do not follow from the ring's start
 _HELD = "ipam/held/"  # + address
 _CONTESTED = "ipam/contested/"  # + start
+DISK = "ipam/disk"  # what was found of the disk at start, until all that follows from it is on the disk, too
 _DOUBT = "ipam/doubt"
 _PEER = "ipam/peer/"  # + name
 _GONE = "ipam/gone/"  # + name/birth
@@ -30,7 +31,7 @@ _encode = msgspec.json.encode
 
 
 class Disk(Enum):
-    """What is known of the disk at start."""
+    """What is known of the disk at start; worse and worse."""
 
     CURRENT = "current"  # this very machine wrote it last, and has run ever since
     UNSURE = "unsure"  # the machine has restarted: somebody may have written us off meanwhile
@@ -146,6 +147,10 @@ class Outbox:
     def save_held(self, address: int, container: ContainerId | None) -> None:
         """Keep who holds an address; None for nobody."""
         self._items[_HELD + str(address)] = None if container is None else container.encode()
+
+    def drop_disk(self) -> None:
+        """Forget what was found of the disk: with this, all that follows from it is saved."""
+        self._items[DISK] = None
 
     def save_doubt(self, doubt: bool) -> None:
         """Keep whether we must hear from others before we use what is ours."""
