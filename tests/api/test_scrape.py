@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -174,6 +175,19 @@ def test_too_many_are_turned_away_and_there_is_room_again_when_one_goes() -> Non
             assert all([TEXT in await reader.read() for reader, _ in silent])
             for _, writer in silent:
                 writer.close()
+
+    run(test)
+
+
+def test_who_hangs_up_at_once_does_no_harm() -> None:
+    async def test() -> None:
+        async with serving() as where:
+            for _ in range(4):  # fewer than wait to be accepted, as nothing is while we connect
+                connection = socket.create_connection(where)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # by a reset
+                connection.close()
+            while TEXT not in await exchange(where, request()):
+                pass  # until the server has seen them go; bounded by the time limit
 
     run(test)
 

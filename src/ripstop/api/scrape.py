@@ -75,7 +75,11 @@ class ScrapeServer:
                     connection.close()
                     await asyncio.sleep(0)  # accepting never waits while somebody hammers at the door
                     continue
-                transport, _ = await loop.connect_accepted_socket(server, connection)
+                try:
+                    transport, _ = await loop.connect_accepted_socket(server, connection)
+                except OSError:  # whoever it was has gone meanwhile
+                    connection.close()
+                    continue
                 loop.call_later(self._patience, transport.abort)  # nothing if it is closed by then
         finally:
             self._listener.close()

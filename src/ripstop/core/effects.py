@@ -1,7 +1,7 @@
 """What a node can ask of its shell: the closed set of effects.  Shells `match` on them and end in `assert_never`.
 
-Effects are performed in order.  A `Save` that fails turns the `Answer`s after it in the same list into refusals,
-so nothing is promised that is not on disk.
+What is to be saved is saved first, in one transaction, then effects are performed in order.  If that fails, all
+`Answer`s in the same list are refusals, so nothing is promised that is not on disk.
 """
 
 from collections.abc import Mapping

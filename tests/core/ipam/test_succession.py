@@ -127,6 +127,7 @@ def test_leaves_with_everything_handed_over() -> None:
     assert world.results[gone] == 11
     assert owned(world, 2) == 0
     assert owned(world, 1) + owned(world, 3) == SIZE
+    assert world.results[world.reset(2)] == 0  # whoever hung up meanwhile and asks again is told that it is done
     world.check()
 
 

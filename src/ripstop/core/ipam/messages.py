@@ -86,9 +86,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
     refusal: str = ""  # why no word is given, "" when it is
     peers: tuple[tuple[PeerName, int, int], ...] = ()  # (name, birth, life) of all that may own addresses
     gone: tuple[tuple[PeerName, int, int, PeerName], ...] = ()  # owners written off, and their heirs; the asker maybe
-    tokens: tuple[
-        tuple[int, Token], ...
-    ] = ()  # with versions: all that is the answerer's own, or was of those written off
+    tokens: tuple[tuple[int, Token], ...] = ()  # with versions: what is the answerer's, or was of those written off
 
 
 IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

@@ -68,6 +68,8 @@ class Orders:
             out.answer(request, refusal)
             return ()
         gone = self._succession.gone
+        if not self._removals:
+            self.gained = 0  # what came by itself is nobody's answer
         self._removals.append(Order(request, deadline, tuple(keys)))
         # Who is believed to be the heir may have given up or died; if it has what they owned, it says so.
         return tuple(key for key in keys if key not in gone or gone[key].heir != self._succession.own)
@@ -80,10 +82,10 @@ class Orders:
             text = f"{len(held)} containers hold addresses here ({', '.join(held[:4])}); detach them first"
             out.answer(request, ConflictError(text))
             return
-        if self._succession.is_leaving:
+        if self._succession.is_leaving and not self._succession.has_left:
             out.answer(request, ConflictError("this peer is leaving already"))
             return
-        if ring is None or not self._succession.others:
+        if ring is None or not self._succession.others or self._succession.has_left:
             out.answer(request, 0)
             return
         staying = [peer for peer in self._council.sightings.users(ring.id) if peer in reachable]

@@ -225,9 +225,8 @@ class Ring:
             if is_left(part.stamped.token)
         }
         known = [part.range for part in self.segments]
-        for (
-            first
-        ) in self._first:  # whoever was given it next, nobody knows any more: it goes where the first owner's goes
+        # Of a gap nobody knows any more to whom it was given next: it goes where its first owner's addresses go.
+        for first in self._first:
             if is_left(first.token):
                 for gap in subtract([first.range], known):
                     written[gap.start] = self._stamp(fence, gap, heir, heir, free(gap))
