@@ -4,6 +4,7 @@ from random import Random
 
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
 from ripstop.core.ipam.paxos import Consensus
+from ripstop.core.names import RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
 
 SIZE = len(UNIVERSE)
@@ -127,8 +128,24 @@ def test_leaves_with_everything_handed_over() -> None:
     assert world.results[gone] == 11
     assert owned(world, 2) == 0
     assert owned(world, 1) + owned(world, 3) == SIZE
-    assert world.results[world.reset(2)] == 0  # whoever hung up meanwhile and asks again is told that it is done
     world.check()
+
+
+def test_whoever_hung_up_while_a_peer_left_may_ask_again() -> None:
+    world = ring_of(3)
+    world.release(2, "c2")
+
+    def reset() -> RequestId:
+        """Ask for it without the end: whoever asked has hung up, so the state is not deleted."""
+        request = world.request(2, "")
+        world.call(peer_name(2), world.allocator(2).reset(request, 10.0, world.now))
+        return request
+
+    reset()
+    assert "leaving already" in str(world.error(reset()))
+    world.run(2.0)
+    assert owned(world, 2) == 0
+    assert world.results[reset()] == 0
 
 
 def test_nobody_is_left_to_take_over() -> None:
