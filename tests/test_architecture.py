@@ -17,7 +17,8 @@ ALLOWED = {
     "api": ("core",),
     "client": ("api", "core"),
     "lab": ("core", "client", "api"),
-    "cli": ("core", "client", "api", "lab"),
+    "kubernetes": ("core", "client", "api"),
+    "cli": ("core", "client", "api", "lab", "kubernetes"),
     "daemon": ("core", "wire", "kernel", "transport", "store", "api"),
 }
 ANYWHERE = ("__init__",)  # the version
