@@ -11,16 +11,17 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from aiohttp import web
 
+T = TypeVar("T")
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-TOKEN = "a-service-account-token"  # noqa: S105 - of nothing
+TOKEN = "a-service-account-token"
 NODES, LEASES = "nodes", "leases"
 KINDS = {NODES: ("v1", "Node"), LEASES: ("coordination.k8s.io/v1", "Lease"), "configmaps": ("v1", "ConfigMap")}
 
@@ -44,13 +45,12 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
         self._listeners: list[socket.socket] = []
 
-    def __enter__(self) -> "ApiServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
-        self._do(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -91,7 +91,7 @@ class ApiServer:
         """Make a Node, or one anew."""
         addresses = [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}]
         unavailable = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRouteCreated"}
-        meta = {"uid": uid} if uid else {}
+        meta: Object = {"uid": uid} if uid else {}
         return self.put(
             NODES, name, metadata=meta, status={"addresses": addresses, "conditions": [unavailable]}, **parts
         )
@@ -111,8 +111,8 @@ class ApiServer:
         async def bookmark() -> int:
             async with self._changed:
                 self._version += 1
-                meta = {"resourceVersion": str(self._version), "creationTimestamp": None}
-                note = {"kind": "Node", "apiVersion": "v1", "metadata": meta, "spec": {}, "status": {}}
+                meta: Object = {"resourceVersion": str(self._version), "creationTimestamp": None}
+                note: Object = {"kind": "Node", "apiVersion": "v1", "metadata": meta, "spec": {}, "status": {}}
                 self._log.append((self._version, "BOOKMARK", note))
                 self._changed.notify_all()
             return self._version
@@ -132,8 +132,8 @@ class ApiServer:
         """How many watches are open."""
         return len(self._streams)
 
-    def _do(self, work: Any) -> Any:
-        done: Future[Any] = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        done: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return done.result(30)
 
     async def _serve(self, listener: socket.socket) -> None:
@@ -204,7 +204,7 @@ class ApiServer:
     async def _put(self, kind: str, name: str, parts: Object) -> Object:
         async with self._changed:
             known = self._objects[kind].get(name)
-            made = copy.deepcopy(known) if known else {"metadata": {"name": name, "uid": str(uuid4())}}
+            made: Object = copy.deepcopy(known) if known else {"metadata": {"name": name, "uid": str(uuid4())}}
             made["apiVersion"], made["kind"] = KINDS[kind]
             merge(made, parts)
             return self._keep(kind, name, made, "MODIFIED" if known else "ADDED")
@@ -239,9 +239,9 @@ class ApiServer:
         meta = {"resourceVersion": str(self._version)}
         if begin + limit < len(items):
             meta["continue"] = str(begin + limit)
-        version, what = KINDS[kind]
+        group, what = KINDS[kind]
         page = items[begin : begin + limit]
-        return web.json_response({"kind": f"{what}List", "apiVersion": version, "metadata": meta, "items": page})
+        return web.json_response({"kind": f"{what}List", "apiVersion": group, "metadata": meta, "items": page})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         at = int(request.query["resourceVersion"])
@@ -255,21 +255,20 @@ class ApiServer:
                         gone = failure(410, f"too old resource version: {at} ({self._forgotten})")
                         await stream.write(line("ERROR", gone))
                         return stream
-                    async for what, thing in self._news(at):
-                        if what != "BOOKMARK" or request.query.get("allowWatchBookmarks"):
-                            await stream.write(line(what, thing))
+                    while True:
+                        for version, what, thing in await self._news(at):
+                            at = version
+                            if what != "BOOKMARK" or request.query.get("allowWatchBookmarks"):
+                                await stream.write(line(what, thing))
         finally:
             self._streams.discard(stream)
         return stream
 
-    async def _news(self, at: int) -> AsyncIterator[tuple[str, Object]]:
-        while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: bool(self._log) and self._log[-1][0] > at)  # noqa: B023
-                news = [entry for entry in self._log if entry[0] > at]
-            for version, what, thing in news:
-                yield what, thing
-                at = version
+    async def _news(self, at: int) -> list[tuple[int, str, Object]]:
+        """Wait until something has happened after that version."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._log) and self._log[-1][0] > at)
+            return [entry for entry in self._log if entry[0] > at]
 
     async def _read(self, request: web.Request, kind: str) -> web.StreamResponse:
         return web.json_response(self._find(request, kind))

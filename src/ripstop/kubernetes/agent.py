@@ -128,11 +128,16 @@ class Agent:
     async def _is_gone(self, lease: Lease) -> bool:
         """Ask for the Node itself: a list may be older than the Lease."""
         try:
-            return (await self._api.node(lease.node)).metadata.uid != lease.uid
+            gone = (await self._api.node(lease.node)).metadata.uid != lease.uid
         except ApiError as error:
-            if error.is_gone:
-                return True
-            raise
+            if not error.is_gone:
+                raise
+            gone = True
+        if gone:
+            ipam = await asyncio.to_thread(self._daemon.call, "ipam")
+            if ipam.why or ipam.doubt:  # the Lease is for others, then
+                raise RefusedError(503, ipam.why or ipam.doubt)
+        return gone
 
     def _expose(self) -> PeerName:
         peer = PeerName(self._daemon.call("status").name)

@@ -35,6 +35,10 @@ class Chore:
         self.running, self.error, self._delay = False, "", FIRST_RETRY
         self._due = min(self._due, again)
 
+    def go_on(self, at: float) -> None:
+        """Note that a part of it is done, and have the next begun at that time; what failed before still counts."""
+        self.running, self._due = False, at
+
     def fail(self, error: str, now: float) -> None:
         """Note that it is not; it is due again after a rest that grows with every failure."""
         self.running, self.error = False, error

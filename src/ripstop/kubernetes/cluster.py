@@ -85,7 +85,10 @@ class Cluster:
         named = {"nodes": self._follow, "dial": self._dial, "expose": self._expose, "condition": self._mark,
                  "leases": self._find}  # fmt: skip
         found = [f"{name}: {chore.error}" for name, chore in named.items() if chore.error]
-        return (*found, *(f"{one.lease.node}: {one.error}" for one in self._reclaims.values() if one.error))
+        return (
+            *found,
+            *(f"{one.lease.node}: {one.error}" for one in self._reclaims.values() if not one.finished and one.error),
+        )
 
     @property
     def deadline(self) -> float:

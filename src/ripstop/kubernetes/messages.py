@@ -42,7 +42,7 @@ class FindLeases:
 
 @dataclass(frozen=True, slots=True)
 class CheckNode:
-    """Ask the API server itself whether the Node of this Lease is still there; the answer is `NodeChecked`."""
+    """Ask whether the Node of this Lease is gone, and our daemon able to take over; the answer is `NodeChecked`."""
 
     lease: Lease
 

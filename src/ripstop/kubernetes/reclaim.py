@@ -1,9 +1,9 @@
 """One peer whose Node is gone: check, take its Lease, write it off, delete the Lease.
 
-Every step may be the last that we do, and may have been done by somebody else. Each attempt begins with the check, so
-that what was true before a rest is not relied on after it; and taking the Lease anew, which also tells the others that
-we are still at it. Writing a peer off is done once by the daemons themselves, however many ask for it: the Lease spares
-them the asking.
+Every step may be the last that we do, and may have been done by somebody else. Each attempt begins with the check (is
+the Node gone, is our daemon able to take over), so that what was true before a rest is not relied on after it; and with
+taking the Lease anew, which tells the others that we are still at it. The daemons themselves write a peer off once,
+however many ask for it: the Lease spares them the asking.
 """
 
 from math import inf
@@ -85,4 +85,4 @@ class Reclaim:
 
     def _next(self, step: type[TakeLease | WriteOff | DropLease], now: float) -> None:
         self._step = step
-        self._chore.succeed(again=now)
+        self._chore.go_on(now)
