@@ -43,7 +43,9 @@ class Probate:
         if self._orders.gave_up_leaving:
             self.be_reborn(out)  # some may know already that we left
         estate.frozen = succession.doubt or succession.is_leaving
-        gained = estate.inherit(succession.is_left, succession.fence, out) if succession.inherited else 0
+        gained = 0
+        if succession.inherited:
+            gained = estate.inherit(succession.is_left, succession.fence, succession.strays, out)
         self._orders.gained += gained
         return gained > 0
 
@@ -81,7 +83,8 @@ class Probate:
             or (one.token.owner, one.token.birth) in dead  # so that the heir goes beyond all that they wrote
             or one.token.giver in births
         )
-        out.tell(peer, replace(succession.word(ring.id, wanted.nonce), tokens=tokens))
+        strays = tuple(sorted(self._estate.strays))
+        out.tell(peer, replace(succession.word(ring.id, wanted.nonce), tokens=tokens, strays=strays))
 
     def take_word(self, peer: PeerName, word: Word, out: Outbox) -> None:
         """Take a peer's word, whose tokens are merged already; it may be that we are written off ourselves."""
