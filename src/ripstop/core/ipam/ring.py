@@ -115,7 +115,7 @@ class Ring:
     def segments(self) -> list[Segment]:
         """Who owns what, in order; addresses whose token has not come yet are in none."""
         if self._segments is None:
-            self._segments = _resolve(self._tokens.values())
+            self._segments = resolve(self._tokens.values())
         return self._segments
 
     def segment(self, address: int) -> Segment | None:
@@ -308,7 +308,7 @@ def first_tokens(start: RingStart) -> list[Stamped]:
     ]
 
 
-def _resolve(tokens: Iterable[Stamped]) -> list[Segment]:
+def resolve(tokens: Iterable[Stamped]) -> list[Segment]:
     """Return for each address the token of highest rank, as segments in order."""
     ordered = sorted(tokens, key=lambda one: one.token.start)
     if all(one.token.end <= after.token.start for one, after in pairwise(ordered)):
