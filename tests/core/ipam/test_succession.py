@@ -132,6 +132,23 @@ def test_leaves_with_everything_handed_over() -> None:
     world.check()
 
 
+def test_whoever_leaves_inherits_no_more() -> None:
+    world = ring_of(3)
+    world.release(2, "c2")
+    world.power_off(3)
+    world.flights.clear()
+    world.remove(2, [3])
+    world.deliver(0)
+    world.reset(2)  # the word is under way; what the dead one owned goes to the heir of whoever leaves
+    for _ in world.flights[1:]:
+        world.deliver(1)
+    world.deliver(0)
+    world.run(30.0, step=0.2)
+    assert [one.text for one in world.notices if "another peer as well" in one.text] == []
+    assert [owned(world, number) for number in (1, 2)] == [SIZE, 0]
+    assert world.allocator(1).status().contested == ()
+
+
 def test_whoever_hung_up_while_a_peer_left_may_ask_again() -> None:
     world = ring_of(3)
     world.release(2, "c2")

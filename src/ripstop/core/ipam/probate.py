@@ -44,7 +44,7 @@ class Probate:
             self.be_reborn(out)  # some may know already that we left
         estate.frozen = succession.doubt or succession.is_leaving
         gained = 0
-        if succession.inherited:
+        if succession.inherited and not succession.is_leaving:
             gained = estate.inherit(succession.is_left, succession.fence, succession.strays, out)
         self._orders.gained += gained
         return gained > 0

@@ -222,6 +222,7 @@ class Succession:
         """Begin to say that we are leaving; whatever comes, this owner is no more."""
         key = (owner.name, owner.birth)
         self._leaving = Poll(self._draw(), (key,), heir)
+        self._taking = None  # whoever is our heir inherits from others in our stead
         self.write_off(key, heir, out)
 
     def stay(self) -> None:
@@ -309,7 +310,7 @@ class Succession:
         for key, off in sorted(self.gone.items()):  # whom we inherit from may have been an heir itself
             if off.heir in dead and off.heir != self._own:
                 self.write_off(key, self._own, out)
-        keys = self.taking
+        keys = () if self.is_leaving else self.taking  # a word that was given before we said so gives us nothing
         if not keys:
             self._taking = None
         elif self._taking is None or self._taking.gone != keys:
