@@ -241,6 +241,7 @@ class Host:
         for address in addresses:
             self._links.add_host_address(address)
         self.datapath.add_port(self._host_port, host=True, flood=bool(addresses))
+        self.datapath.use_returns(bool(addresses))
         if masquerade:
             nft.masquerade(str(universe), HOST_INTERFACE)
             _forward_ipv4()
@@ -249,6 +250,7 @@ class Host:
         """Take these overlay addresses from the host, and the masquerading with them."""
         self._is_exposed = False
         self.datapath.add_port(self._host_port, host=True, flood=False)  # without an address it wants no copies
+        self.datapath.use_returns(False)
         for address in addresses:
             self._links.remove_host_address(address)
         nft.clear()

@@ -185,11 +185,19 @@ class Datapath:
             on: from the next frame on.
             flood_unknown: a group without an entry for our ports floods; else it goes to multicast routers alone.
         """
-        flags = ConfigFlags(0)
+        flags = self._config.flags & ConfigFlags.RETURNS
         if on:
             flags |= ConfigFlags.SNOOPING
         if flood_unknown:
             flags |= ConfigFlags.FLOOD_UNKNOWN
+        if flags != self._config.flags:
+            self._write_config(replace(self._config, flags=flags))
+
+    def use_returns(self, on: bool) -> None:
+        """Have answers to what the host forwards for containers come back through the host."""
+        flags = self._config.flags & ~ConfigFlags.RETURNS
+        if on:
+            flags |= ConfigFlags.RETURNS
         if flags != self._config.flags:
             self._write_config(replace(self._config, flags=flags))
 
