@@ -12,7 +12,7 @@ from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord, described, description
-from ripstop.kernel import bpf_tc, bpffs, netns, nft
+from ripstop.kernel import bpf_tc, bpffs, netns, nft, sysctl
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
 
@@ -326,6 +326,6 @@ def _forward_ipv4() -> None:
     setting = Path("/proc/sys/net/ipv4/ip_forward")
     try:
         if setting.read_text().strip() != "1":
-            setting.write_text("1")
+            sysctl.write("net/ipv4/ip_forward", "1")
     except OSError as error:
         raise KernelError("set", "net.ipv4.ip_forward", error.errno or 0, "set it to 1 by hand") from None

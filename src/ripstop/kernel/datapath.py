@@ -17,7 +17,7 @@ from typing import assert_never
 from ripstop.core.errors import KernelError, StartError
 from ripstop.core.names import ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
-from ripstop.kernel import abi, bpf, bpf_tc
+from ripstop.kernel import abi, bpf, bpf_tc, sysctl
 from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
 from ripstop.kernel.groups import Groups
@@ -340,8 +340,7 @@ class Datapath:
     def _allow_lookups(self, ifindex: int) -> None:
         """Let the kernel answer route lookups that name our port as the way in: it does so only for routers."""
         try:
-            path = Path("/proc/sys/net/ipv4/conf") / socket.if_indextoname(ifindex) / "forwarding"
-            path.write_text("1")
+            sysctl.write(f"net/ipv4/conf/{socket.if_indextoname(ifindex)}/forwarding", "1")
         except OSError as error:
             raise KernelError("turn on forwarding for", f"ifindex {ifindex}", error.errno or errno.EIO) from None
 

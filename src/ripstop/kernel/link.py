@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -20,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from ripstop.core.address import Range
 from ripstop.core.errors import ConflictError, KernelError, NotFoundError
 from ripstop.core.names import UnderlayIp
-from ripstop.kernel import netns
+from ripstop.kernel import netns, sysctl
 
 HOST_INTERFACE = "ripstop0"
 HOST_PORT = "ripstop0p"
@@ -252,7 +251,7 @@ class Links:
     def _silence(self, name: str) -> None:
         """Keep the host's own IPv6 chatter (router solicitations, MLD) off a port: the port is not a station."""
         with contextlib.suppress(FileNotFoundError):  # no IPv6 in this kernel
-            Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+            sysctl.write(f"net/ipv6/conf/{name}/disable_ipv6", "1")
 
     def _vxlan_port(self, index: int) -> int | None:
         linkinfo = self._route.get_links(index)[0].get("linkinfo")
@@ -306,7 +305,7 @@ def _announce_addresses(namespace: int, ifname: str) -> None:
     with netns.entered(namespace):
         for path, value in settings:
             with contextlib.suppress(OSError):  # no IPv6, or a read-only /proc/sys: these are refinements
-                Path("/proc/sys/net", path).write_text(value)
+                sysctl.write(f"net/{path}", value)
 
 
 @contextlib.contextmanager
