@@ -26,12 +26,49 @@ NODES, LEASES = "nodes", "leases"
 KINDS = {NODES: ("v1", "Node"), LEASES: ("coordination.k8s.io/v1", "Lease"), "configmaps": ("v1", "ConfigMap")}
 
 
+GROUPS = {
+    "apps/v1": {"daemonsets": ("DaemonSet", True)},
+    "rbac.authorization.k8s.io/v1": {
+        "clusterroles": ("ClusterRole", False), "clusterrolebindings": ("ClusterRoleBinding", False),
+        "roles": ("Role", True), "rolebindings": ("RoleBinding", True),
+    },
+    "coordination.k8s.io/v1": {"leases": ("Lease", True)},
+}  # fmt: skip
+CORE = {"nodes": ("Node", False), "serviceaccounts": ("ServiceAccount", True), "configmaps": ("ConfigMap", True)}
+
+
+def _resources(group: str, kinds: dict[str, tuple[str, bool]]) -> Object:
+    verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
+    found = [
+        {"name": name, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": verbs}
+        for name, (kind, namespaced) in kinds.items()
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": found}
+
+
+def _groups() -> list[Object]:
+    versions = {group: {"groupVersion": group, "version": group.partition("/")[2]} for group in GROUPS}
+    return [
+        {"name": group.partition("/")[0], "versions": [version], "preferredVersion": version}
+        for group, version in versions.items()
+    ]
+
+
+DISCOVERY: dict[str, Object] = {  # what `kubectl` asks before all else
+    "/version": {"major": "1", "minor": "31", "gitVersion": "v1.31.0"},
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups()},
+    "/api/v1": _resources("v1", CORE),
+    **{f"/apis/{group}": _resources(group, kinds) for group, kinds in GROUPS.items()},
+}
+
+
 class ApiServer:
     """Runs in a thread of its own; everything that tests call may be called from theirs."""
 
     def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
         self.requests: list[tuple[str, str, int]] = []  # method, path and query, status
-        self.token = TOKEN
+        self.token = TOKEN  # "": it wants none
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._version, self._forgotten = 100, 0
         self._log: list[tuple[int, str, Object]] = []  # what happened to Nodes
@@ -148,6 +185,8 @@ class ApiServer:
                 app.router.add_delete(path + "/{name}", self._on(self._remove, kind))
             app.router.add_patch("/api/v1/nodes/{name}/status", self._on(self._patch, NODES))
             app.router.add_get("/api/v1/namespaces/{namespace}/configmaps/{name}", self._on(self._read, "configmaps"))
+            for path, found in DISCOVERY.items():
+                app.router.add_get(path, _fixed(found))
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await self._runner.setup()
         self._listeners.append(listener)
@@ -197,7 +236,7 @@ class ApiServer:
                     assert request.transport is not None
                     request.transport.abort()
                 return refusal(mood[1] if mood[1] > 0 else 500, "it is in that mood")
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return refusal(401, "Unauthorized")
         return await handler(request)
 
@@ -307,6 +346,13 @@ class ApiServer:
                 raise web.HTTPConflict(reason=f"Precondition failed: {key} in precondition: {value}")
         await self._delete(kind, request.match_info["name"])
         return web.json_response({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+
+
+def _fixed(found: Object) -> Handler:
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(found)
+
+    return serve
 
 
 def merge(into: Object, parts: Object) -> None:
