@@ -67,7 +67,7 @@ class ApiServer:
     """Runs in a thread of its own; everything that tests call may be called from theirs."""
 
     def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
-        self.requests: list[tuple[str, str, int]] = []  # method, path and query, status
+        self.requests: list[tuple[str, str]] = []  # method, path and query
         self.token = TOKEN  # "": it wants none
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._version, self._forgotten = 100, 0
@@ -218,13 +218,12 @@ class ApiServer:
     @web.middleware
     async def _mood(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            self.requests.append((request.method, request.path_qs))
             if self._slowness:
                 await asyncio.sleep(self._slowness)
-            response = await self._in_mood(request, handler)
+            return await self._in_mood(request, handler)
         except web.HTTPException as error:
-            response = refusal(error.status, error.reason)
-        self.requests.append((request.method, request.path_qs, response.status))
-        return response
+            return refusal(error.status, error.reason)
 
     async def _in_mood(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         for mood in self._moods:

@@ -133,13 +133,13 @@ class Cluster:
         self._check_name(now)
 
     def _saw(self, node: Node, now: float) -> None:
-        before = self.addresses
+        before = self.nodes.get(node.metadata.uid)
         for uid, known in list(self.nodes.items()):
             if known.name == node.name and uid != node.metadata.uid:  # deleted and made again between two looks
                 self._lost(known, now)
         self.nodes[node.metadata.uid], self._version = node, node.metadata.resource_version
         self._follow.error = ""
-        if self.addresses != before:
+        if before is None or before.underlay != node.underlay:
             self._dial.want(now)
         if node.name == self._own:
             self._mark.want(now)
@@ -232,12 +232,14 @@ class Cluster:
         if self.daemon is not None and self.node is not None and self.node.peer != self.daemon:
             why = f"it is peer {self.daemon}, and node {self._own} is {self.node.peer}"
             yield self._restart.due, lambda: _begun(self._restart, RestartDaemon(why))
-        live = tuple(node.peer for node in self.others)
         for reclaim in self._reclaims.values():
-            yield reclaim.due, partial(reclaim.begin, live)
+            yield reclaim.due, partial(self._begin_reclaim, reclaim)
 
     def _begin_follow(self) -> Action:
         return _begun(self._follow, WatchNodes(self._version) if self._version else ListNodes())
+
+    def _begin_reclaim(self, reclaim: Reclaim) -> Action:
+        return reclaim.begin(tuple(node.peer for node in self.others))
 
     def _around(self, seconds: float) -> float:
         return seconds * (0.75 + self._rng.random() / 2)
