@@ -13,6 +13,7 @@ from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links
 from tests.namespaces import inside, namespace
 
 PORT = "rs0123456789"
+HOST_MAC = "02:00:00:00:00:77"
 MAC = "02:00:00:00:00:02"
 
 
@@ -42,7 +43,7 @@ def container() -> Iterator[Path]:
 
 def attach(links: Links, container: Path, gateway: str = "") -> None:
     with netns.opened(str(container)) as descriptor:
-        links.create_container_port(PORT, descriptor, "eth0", MAC, 1400, ("10.32.0.5/12",), gateway, True)
+        links.create_container_port(PORT, descriptor, "eth0", MAC, 1400, ("10.32.0.5/12",), gateway, True, HOST_MAC)
 
 
 def test_host_port_and_companion_are_made_once(links: Links, host: Path) -> None:

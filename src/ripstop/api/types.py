@@ -19,6 +19,9 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     multicast_route: bool = True  # 224.0.0.0/4 through this interface
     container: str = ""  # id under which it is known; default: made from the namespace's inode
     wait: float = 10.0  # seconds until an allocation fails with its reason
+    network: str = ""  # of a container runtime, to which it belongs
+    mac: str = ""  # of the interface inside; default: made from the container id
+    mtu: int = 0  # bytes, at most the overlay's; 0 = as large as that
 
 
 class Port(msgspec.Struct):

@@ -51,6 +51,7 @@ class Containers:
         self._busy: set[str] = set()
         self._ports: dict[str, PortRecord] = {}
         self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
+        self._gateways = asyncio.Lock()  # held while one is found or made
         self.exposed = ExposeRecord()
 
     @property
@@ -95,8 +96,12 @@ class Containers:
             timer.cancel()
         self._leaving.clear()
 
-    async def attach(self, request: AttachRequest) -> PortRecord:
+    async def attach(self, request: AttachRequest, gateway: str = "") -> PortRecord:
         """Put an interface into a container.
+
+        Args:
+            request: what is wanted.
+            gateway: address of the default route, if not as the request says.
 
         Raises:
             RequestError: refused, and nothing was changed.
@@ -118,11 +123,13 @@ class Containers:
             holder = ports.holder(container, request.ifname)
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
-            gateway = self._gateway() if request.gateway else ""
+            gateway = gateway or (self._gateway() if request.gateway else "")
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
-            mac = ports.port_mac(self._name, container, request.ifname)
-            port = PortRecord(container, request.netns, inode, request.ifname, name, mac, addresses)
+            mac = request.mac or ports.port_mac(self._name, container, request.ifname)
+            port = PortRecord(
+                container, request.netns, inode, request.ifname, name, mac, addresses, request.network, request.mtu
+            )
             try:
                 self._store.put([(port.key, ports.encode(port))])
                 await self._create(port, gateway, request.multicast_route)
@@ -146,6 +153,43 @@ class Containers:
     def mtu(self) -> int:
         """What interfaces have now, in bytes."""
         return self._reconciler.mtu or self._driver.node.mesh.mtu
+
+    def mtu_of(self, port: PortRecord) -> int:
+        """What one interface has now, in bytes."""
+        return min(self.mtu, port.mtu or self.mtu)
+
+    def find(self, container: str, ifname: str) -> PortRecord | None:
+        """Return one interface of a container, None if it is not attached."""
+        wanted = ports.holder(container, ifname)
+        return next((port for port in self._ports.values() if port.holder == wanted), None)
+
+    async def remove(self, container: str, ifname: str) -> None:
+        """Take an interface out of a container, whatever of it is left; nothing is fine."""
+        port = self.find(container, ifname)
+        if port is None:
+            if (holder := ports.holder(container, ifname)) in self._leaving:
+                self._come_back(holder)
+                self._release(holder)
+            return
+        async with self._reserved(port.host_ifname):
+            await self._forget(port)
+        log.info("detached %s of %s, free again: %s", port.ifname, port.container, ", ".join(port.addresses))
+
+    async def gateway(self, subnet: Range, wait: float) -> str:
+        """Return an address of this host in `subnet`, taking one if there is none yet.
+
+        Raises:
+            RequestError: none can be had.
+        """
+        async with self._gateways:
+            if not (found := self._exposed_in(subnet)):
+                await self.expose(ExposeRequest((f"net:{subnet}",), self.exposed.masquerade, wait))
+                found = self._exposed_in(subnet)
+        return found
+
+    def _exposed_in(self, subnet: Range) -> str:
+        exposed = (address.partition("/")[0] for address in self.exposed.addresses)
+        return next((address for address in exposed if int(IPv4Address(address)) in subnet), "")
 
     def _come_back(self, holder: ContainerId) -> None:
         """Let a container that was gone for a moment have its addresses again."""

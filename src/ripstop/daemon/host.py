@@ -11,7 +11,7 @@ from ripstop.core.multicast.tables import Delivery, Row
 from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
-from ripstop.daemon.ports import PortRecord, described, description
+from ripstop.daemon.ports import PortRecord, described, description, host_mac
 from ripstop.kernel import bpf_tc, bpffs, netns, nft
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
@@ -153,8 +153,9 @@ class Host:
         """
         with netns.found(port.netns, port.inode) as namespace:
             made = self._links.create_container_port(
-                port.host_ifname, namespace, port.ifname, port.mac, mtu, port.addresses, gateway, multicast_route
-            )
+                port.host_ifname, namespace, port.ifname, port.mac, min(mtu, port.mtu or mtu), port.addresses,
+                gateway, multicast_route, host_mac(port.host_ifname),
+            )  # fmt: skip
         try:
             self._links.describe(port.host_ifname, description(port))
             self.datapath.add_port(made.ifindex)
@@ -169,6 +170,21 @@ class Host:
         if ifindex is not None:
             self.datapath.remove_port(ifindex)
         self._links.delete(host_ifname)
+
+    def inspect(self, port: PortRecord, path: str, mac: str) -> str:
+        """Return what is wrong with a container's interface, "" if nothing is.
+
+        Args:
+            port: as it was made.
+            path: where its namespace is said to be.
+            mac: what its address should be now; "" for any.
+        """
+        if self._ports.get(port.host_ifname) not in self.datapath.ports():
+            return f"{port.host_ifname}, the port of {port.ifname}, is not on the switch"
+        with netns.opened(path) as namespace:
+            if netns.inode(namespace) != port.inode:
+                return f"{path} is another namespace than {port.ifname} was put into"
+            return self._links.inspect(namespace, port.ifname, mac, port.addresses)
 
     def group_ports(self) -> tuple[PortId, ...]:
         """Return the ports behind which somebody may want groups: the host's own while it has addresses."""
@@ -216,10 +232,11 @@ class Host:
         for name in (HOST_INTERFACE, HOST_PORT):
             self._links.set_mtu(name, mtu)
         for port in ports:
-            self._links.set_mtu(port.host_ifname, mtu)
+            own = min(mtu, port.mtu or mtu)
+            self._links.set_mtu(port.host_ifname, own)
             try:
                 with netns.found(port.netns, port.inode) as namespace:
-                    self._links.set_container_mtu(namespace, port.ifname, mtu)
+                    self._links.set_container_mtu(namespace, port.ifname, own)
             except NotFoundError:
                 continue  # the container is on its way out; the next rescan says so
 

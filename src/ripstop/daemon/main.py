@@ -23,6 +23,7 @@ from ripstop.core.mesh.mesh import Settings
 from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
+from ripstop.daemon.cni import Cni
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
@@ -159,7 +160,11 @@ class _Daemon:
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
-            runner = await server.serve(server.application(controller.handlers(), metrics.text), config.socket)
+            cni = Cni(config, driver, containers, self._kernel, host)
+            await cni.catch_up()
+            app = server.application(controller.handlers(), metrics.text, cni.serve)
+            runner = await server.serve(app, config.socket)
+            await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -31,6 +31,7 @@ _NOT_UNDERLAY = re.compile(
     r"lo|docker\d|br-[0-9a-f]{12}|virbr\d+|lxcbr\d|lxdbr\d|cni\d|podman\d|cbr0|flannel\.\d+|ripstop.*"
 )
 _ARPHRD_ETHER = 1
+_IFF_UP = 1
 _TC_INGRESS, _TC_EGRESS = 0xFFFFFFF2, 0xFFFFFFF3  # parents of clsact's filters (TC_H_CLSACT, linux/pkt_sched.h)
 _TX_QUEUE = 1000  # packets; what a hardware NIC gets
 
@@ -112,7 +113,7 @@ class Links:
 
     def create_container_port(
         self, name: str, namespace: int, ifname: str, mac: str, mtu: int, addresses: tuple[str, ...],
-        gateway: str, multicast_route: bool,
+        gateway: str, multicast_route: bool, host_mac: str,
     ) -> ContainerPort:  # fmt: skip
         """Put an interface into a container and return its port; nothing is left behind on failure.
 
@@ -125,6 +126,7 @@ class Links:
             addresses: ADDRESS/LEN each.
             gateway: address of the default route, "" for none.
             multicast_route: whether 224.0.0.0/4 goes this way.
+            host_mac: of the interface on the host.
 
         Raises:
             ConflictError: the container has such an interface, or the port exists.
@@ -136,7 +138,7 @@ class Links:
                 raise ConflictError(f"the container already has an interface {ifname}; detach it or give --ifname")
             with _named("create", name):
                 self._route.link(
-                    "add", ifname=name, kind="veth", mtu=mtu, txqlen=_TX_QUEUE,
+                    "add", ifname=name, kind="veth", mtu=mtu, address=host_mac, txqlen=_TX_QUEUE,
                     peer={"ifname": ifname, "net_ns_fd": namespace, "mtu": mtu, "address": mac, "txqlen": _TX_QUEUE},
                 )  # fmt: skip
             try:
@@ -149,6 +151,30 @@ class Links:
                 self.delete(name)
                 raise
         return ContainerPort(index, mac)
+
+    def inspect(self, namespace: int, ifname: str, mac: str, addresses: tuple[str, ...]) -> str:
+        """Return how an interface inside a container differs from how it was made, "" if it does not.
+
+        Args:
+            namespace: open descriptor of the container's network namespace.
+            ifname: name inside.
+            mac: what it should be; "" for any.
+            addresses: ADDRESS/LEN that it should have, among others.
+        """
+        with _container(namespace) as inside:
+            found = inside.link_lookup(ifname=ifname)
+            if not found:
+                return f"the container has no interface {ifname}"
+            (link,) = inside.get_links(found[0])
+            if not link["flags"] & _IFF_UP:
+                return f"{ifname} is down"
+            if mac and link.get("address") != mac:
+                return f"{ifname} has the address {link.get('address')}, not {mac}"
+            there = {
+                f"{entry.get('local') or entry.get('address')}/{entry['prefixlen']}"
+                for entry in inside.get_addr(family=2, index=found[0])
+            }
+        return "".join(f"{ifname} has lost {address}" for address in addresses if address not in there)
 
     def delete(self, name: str) -> None:
         """Delete a device; one that is gone is fine."""
