@@ -6,10 +6,9 @@ The daemon knows the specification; here is only what must work without one: VER
 until the daemon is back.
 """
 
+import _socket
 import posix
 import sys
-
-import _socket
 
 RUN_DIR = "/run/ripstop"  # where the daemon's socket is; `ripstop cni install` puts its own here
 TIME_LIMIT = 60  # seconds without an answer; runtimes wait for two minutes or more

@@ -48,6 +48,7 @@ class Containers:
     ) -> None:  # fmt: skip
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
+        self._departing = kernel.together(host.delete_ports)
         self._busy: set[str] = set()
         self._ports: dict[str, PortRecord] = {}
         self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
@@ -207,7 +208,7 @@ class Containers:
             port: what to forget.
             grace: seconds until its addresses are free.
         """
-        await self._kernel.run(lambda: self._host.delete_port(port.host_ifname))
+        await self._departing.run(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])

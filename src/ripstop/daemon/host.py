@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,12 +120,16 @@ class Host:
         for ifindex in self._underlay.keys() - found.keys():
             self.datapath.detach(ifindex)
         self._underlay = found
+        addresses = tuple(address for link in found.values() for address in link.addresses)
+        return Scan(addresses, max((link.mtu for link in found.values()), default=FALLBACK_MTU), self.gone())
+
+    def gone(self) -> tuple[str, ...]:
+        """Take the ports off the switch whose containers went away by themselves, and return their names."""
         living = self._links.container_ports()
         gone = tuple(name for name, ifindex in sorted(self._ports.items()) if living.get(name) != ifindex)
         for name in gone:
             self.datapath.remove_port(self._ports.pop(name))
-        addresses = tuple(address for link in found.values() for address in link.addresses)
-        return Scan(addresses, max((link.mtu for link in found.values()), default=FALLBACK_MTU), gone)
+        return gone
 
     def _advertised_links(self) -> tuple[UnderlayLink, ...]:
         """Return the underlay devices: those with an advertised address, or all if it is one that NAT gives us."""
@@ -152,24 +157,26 @@ class Host:
             KernelError: the kernel refuses.
         """
         with netns.found(port.netns, port.inode) as namespace:
-            made = self._links.create_container_port(
-                port.host_ifname, namespace, port.ifname, port.mac, min(mtu, port.mtu or mtu), port.addresses,
-                gateway, multicast_route, host_mac(port.host_ifname),
+            ifindex = self._links.make_container_port(
+                port.host_ifname, namespace, port.ifname, port.mac, min(mtu, port.mtu or mtu),
+                host_mac(port.host_ifname), description(port),
             )  # fmt: skip
-        try:
-            self._links.describe(port.host_ifname, description(port))
-            self.datapath.add_port(made.ifindex)
-        except BaseException:
-            self._links.delete(port.host_ifname)
-            raise
-        self._ports[port.host_ifname] = made.ifindex
+            try:
+                self.datapath.add_port(ifindex)  # first, so that the container's first word is heard
+                self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
+            except BaseException:
+                self.datapath.remove_port(ifindex)
+                self._links.delete(port.host_ifname)
+                raise
+        self._ports[port.host_ifname] = ifindex
 
-    def delete_port(self, host_ifname: str) -> None:
-        """Unplug a container's interface; one that is gone is fine."""
-        ifindex = self._ports.pop(host_ifname, None)
-        if ifindex is not None:
-            self.datapath.remove_port(ifindex)
-        self._links.delete(host_ifname)
+    def delete_ports(self, host_ifnames: Sequence[str]) -> None:
+        """Unplug containers' interfaces, all in the time that one takes; those that are gone are fine."""
+        for name in host_ifnames:
+            ifindex = self._ports.pop(name, None)
+            if ifindex is not None:
+                self.datapath.remove_port(ifindex)
+        self._links.delete(*host_ifnames)
 
     def inspect(self, port: PortRecord, path: str, mac: str) -> str:
         """Return what is wrong with a container's interface, "" if nothing is.
