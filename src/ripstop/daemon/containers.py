@@ -18,6 +18,7 @@ from ripstop.core.errors import ConflictError, NotFoundError, RequestError, Rips
 from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, Reconciled, ReleaseRequested
 from ripstop.core.names import ContainerId
 from ripstop.daemon import ports
+from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
@@ -44,11 +45,11 @@ class Containers:
 
     def __init__(
         self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
-        reconciler: Reconciler,
+        reconciler: Reconciler, aftermath: Aftermath,
     ) -> None:  # fmt: skip
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
-        self._departing = kernel.together(host.delete_ports)
+        self._aftermath = aftermath
         self._busy: set[str] = set()
         self._ports: dict[str, PortRecord] = {}
         self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
@@ -127,6 +128,7 @@ class Containers:
             gateway = gateway or (self._gateway() if request.gateway else "")
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
+            await self._aftermath.is_gone(name)
             mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
                 container, request.netns, inode, request.ifname, name, mac, addresses, request.network, request.mtu
@@ -140,6 +142,7 @@ class Containers:
                     raise RequestError(str(error)) from None
                 raise
             self._ports[name] = port
+            self._aftermath.came(name)
             await self._tell_ports()
         log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
         return port
@@ -208,7 +211,8 @@ class Containers:
             port: what to forget.
             grace: seconds until its addresses are free.
         """
-        await self._departing.run(port.host_ifname)
+        await self._kernel.run(lambda: self._host.unplug(port.host_ifname))
+        self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])
@@ -246,6 +250,7 @@ class Containers:
         for port in found:
             async with self._reserved(port.host_ifname):
                 await self._forget(port)
+                await self._aftermath.is_gone(port.host_ifname)
             log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
         return found
 

@@ -15,7 +15,8 @@ from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord, described, description, host_mac
 from ripstop.kernel import bpf_tc, bpffs, netns, nft
 from ripstop.kernel.datapath import Datapath
-from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
+from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
+from ripstop.kernel.rtnl import RouteSocket
 
 MIN_KERNEL = (5, 15)
 FALLBACK_MTU = 1500  # bytes; IP MTU of an underlay that has no device up at the moment
@@ -162,7 +163,7 @@ class Host:
                 host_mac(port.host_ifname), description(port),
             )  # fmt: skip
             try:
-                self.datapath.add_port(ifindex)  # first, so that the container's first word is heard
+                self.datapath.add_port(ifindex, soon=True)  # first, so that the container's first word is heard
                 self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
             except BaseException:
                 self.datapath.remove_port(ifindex)
@@ -170,13 +171,26 @@ class Host:
                 raise
         self._ports[port.host_ifname] = ifindex
 
+    def unplug(self, host_ifname: str) -> None:
+        """Take a container's interface off the switch: no frame passes from here on.  One that is gone is fine."""
+        self._links.silence(host_ifname)
+        ifindex = self._ports.pop(host_ifname, None)
+        if ifindex is not None:
+            self.datapath.remove_port(ifindex, dying=True)
+
     def delete_ports(self, host_ifnames: Sequence[str]) -> None:
-        """Unplug containers' interfaces, all in the time that one takes; those that are gone are fine."""
+        """Delete the devices of ports that were unplugged, all in the time that one takes.  For any one thread."""
+        requests = RouteSocket()
+        try:
+            delete_links(requests, host_ifnames)
+        finally:
+            requests.close()
+
+    def promote_ports(self, host_ifnames: Sequence[str]) -> None:
+        """Make new ports as cheap for packets as the others.  For any thread."""
         for name in host_ifnames:
-            ifindex = self._ports.pop(name, None)
-            if ifindex is not None:
-                self.datapath.remove_port(ifindex)
-        self._links.delete(*host_ifnames)
+            if (ifindex := self._ports.get(name)) is not None:
+                self.datapath.promote(ifindex)
 
     def inspect(self, port: PortRecord, path: str, mac: str) -> str:
         """Return what is wrong with a container's interface, "" if nothing is.

@@ -23,6 +23,7 @@ from ripstop.core.mesh.mesh import Settings
 from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
+from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.cni import Cni
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
@@ -145,10 +146,13 @@ class _Daemon:
             )
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac)
             driver = Driver(node, shell)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
+            aftermath = Aftermath(host.delete_ports, host.promote_ports)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath)
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
-            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
+            running = [
+                tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), aftermath.run())
+            ]
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()
             driver.post(FormerRows(former))
@@ -179,6 +183,7 @@ class _Daemon:
             await control.close()
             for task in running:
                 task.cancel()
+            aftermath.close()
             containers.close()
             if self._take_down:
                 await containers.forget_all()

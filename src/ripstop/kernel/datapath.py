@@ -130,13 +130,14 @@ class Datapath:
         self._attach(ifindex, DeviceFlags.COMPANION)
         self._write_config(replace(self._config, companion=ifindex))
 
-    def add_port(self, ifindex: int, host: bool = False, flood: bool = True) -> None:
+    def add_port(self, ifindex: int, host: bool = False, flood: bool = True, soon: bool = False) -> None:
         """Make a device a port of the switch: the host's side of a container's veth pair.
 
         Args:
             ifindex: the device; up already, or frames wait for it in vain.
             host: its other end is this host's own interface, in this namespace.
             flood: it gets broadcast, multicast and unknown frames; without an address the host wants none.
+            soon: a new device; `promote` is to follow.
         """
         flags = DeviceFlags.PORT
         if host:
@@ -146,15 +147,31 @@ class Datapath:
             flags |= DeviceFlags.FLOOD
         if host:  # first, so that no frame is handed to it as to a container
             self._write_config(replace(self._config, host_port=ifindex))
-        self._attach(ifindex, flags)
+        self._attach(ifindex, flags, soon=soon)
 
-    def remove_port(self, ifindex: int) -> None:
-        """Take a port off, and forget the MACs behind it; its device may be gone already."""
-        self.detach(ifindex)
+    def promote(self, ifindex: int) -> None:
+        """Make a port that was added `soon` as cheap for packets as the others; it may be gone.  For any thread."""
+        with suppress(KernelError):  # it goes on as it is
+            bpf_tc.attach_ingress(ifindex, self._program(DeviceFlags.PORT))
+
+    def remove_port(self, ifindex: int, dying: bool = False) -> None:
+        """Take a port off, and forget the MACs behind it; its device may be gone already.
+
+        Args:
+            ifindex: the device.
+            dying: it is down and about to be deleted; the kernel then takes the program off by itself.
+        """
+        self._drop_device(ifindex)
+        if not dying:
+            bpf_tc.detach_ingress(ifindex)
         self._forget(lambda entry_ifindex, _peer, _seen: entry_ifindex == ifindex)
 
     def detach(self, ifindex: int) -> None:
         """Stop looking at a device, whatever it was to us."""
+        self._drop_device(ifindex)
+        bpf_tc.detach_ingress(ifindex)
+
+    def _drop_device(self, ifindex: int) -> None:
         self.groups.forget_port(ifindex)
         for slot, (found, flags) in sorted(self._devices.items()):
             if found == ifindex:
@@ -165,7 +182,6 @@ class Datapath:
                 if flags & DeviceFlags.HOST and self._config.host_port == ifindex:
                     self._write_config(replace(self._config, host_port=0))
                 self._write_config(self._config)
-        bpf_tc.detach_ingress(ifindex)
 
     def use_snooping(self, on: bool, flood_unknown: bool = False) -> None:
         """Forward groups by membership, as `groups` has it; without it they flood.
@@ -297,8 +313,8 @@ class Datapath:
             else:
                 self.detach(ifindex)
 
-    def _attach(self, ifindex: int, flags: DeviceFlags) -> None:
-        bpf_tc.attach_ingress(ifindex, self._program(flags))
+    def _attach(self, ifindex: int, flags: DeviceFlags, soon: bool = False) -> None:
+        (bpf_tc.attach_soon if soon else bpf_tc.attach_ingress)(ifindex, self._program(flags))
         slot = next((slot for slot, (found, _) in self._devices.items() if found == ifindex), None)
         if slot is None:
             slot = next((free for free in range(abi.MAX_DEVICES) if free not in self._devices), None)

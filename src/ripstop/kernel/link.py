@@ -68,10 +68,7 @@ class Links:
 
     def index(self, name: str) -> int | None:
         """Return a device's ifindex, or None."""
-        try:
-            return socket.if_nametoindex(name)
-        except OSError:
-            return None
+        return _index(name)
 
     def ensure_host_port(self, mac: str, mtu: int) -> int:
         """Make `ripstop0` and its port unless they are there; return the port's ifindex.
@@ -211,20 +208,17 @@ class Links:
             }
         return "".join(f"{ifname} has lost {address}" for address in addresses if address not in there)
 
+    def silence(self, name: str) -> None:
+        """Set a container's port down and make it nameless: no frame passes, and nobody adopts it; gone is fine."""
+        index = self.index(name)
+        if index is not None:
+            (number,) = self._requests.send((rtnl.set_down(index),))
+            if number != errno.ENODEV:
+                _check(number, "set down", name)
+
     def delete(self, *names: str) -> None:
         """Delete devices, all in the time that one takes; those that are gone are fine."""
-        found = [index for name in names if (index := self.index(name)) is not None]
-        if len(found) < 2:
-            for index, number in zip(
-                found, self._requests.send([rtnl.delete_link(index) for index in found]), strict=True
-            ):
-                if number != errno.ENODEV:
-                    _check(number, "delete", f"ifindex {index}")
-            return
-        self._requests.send([rtnl.set_group(index, _DOOMED) for index in found])
-        (number,) = self._requests.send([rtnl.delete_group(_DOOMED)])
-        if number != errno.ENODEV:
-            _check(number, "delete", ", ".join(names))
+        delete_links(self._requests, names)
 
     def set_mtu(self, name: str, mtu: int) -> None:
         """Set the MTU of one device of the host; one that is gone is fine."""
@@ -335,6 +329,31 @@ class Links:
         if index is None:
             raise NotFoundError(f"device {name} is gone; restart the daemon to have it made again")
         return index
+
+
+def delete_links(requests: rtnl.RouteSocket, names: Sequence[str]) -> None:
+    """Delete devices, all in the time that one takes; those that are gone are fine.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    found = [index for name in names if (index := _index(name)) is not None]
+    if len(found) > 1:
+        requests.send([rtnl.set_group(index, _DOOMED) for index in found])
+        (number,) = requests.send((rtnl.delete_group(_DOOMED),))
+    elif found:
+        (number,) = requests.send((rtnl.delete_link(found[0]),))
+    else:
+        return
+    if number != errno.ENODEV:
+        _check(number, "delete", ", ".join(names))
+
+
+def _index(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager

@@ -110,6 +110,11 @@ def set_up(ifindex: int, alias: str = "") -> bytes:
     return _message(_NEWLINK, 0, _LINK.pack(0, 0, ifindex, _IFF_UP, _IFF_UP) + written)
 
 
+def set_down(ifindex: int) -> bytes:
+    """Set a device down, and wipe out what it said of itself."""
+    return _message(_NEWLINK, 0, _LINK.pack(0, 0, ifindex, 0, _IFF_UP) + _attribute(_IFLA_IFALIAS, b""))
+
+
 def set_group(ifindex: int, group: int) -> bytes:
     """Put a device into a group."""
     return _message(_NEWLINK, 0, _LINK.pack(0, 0, ifindex, 0, 0) + _attribute(_IFLA_GROUP, _u32(group)))
