@@ -18,7 +18,7 @@ _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _NLMSG_ERROR = 2
-_REQUEST, _ACK, _REPLACE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400  # NLM_F_*
+_REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400  # NLM_F_*
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24  # RTM_*
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_TXQLEN, _IFLA_LINKINFO = 1, 3, 4, 13, 18
 _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 20, 27, 28, 1, 2, 1
@@ -155,11 +155,11 @@ def add_default_route(ifindex: int, gateway: str) -> bytes:
     )
 
 
-def put_multicast_route(ifindex: int) -> bytes:
+def add_multicast_route(ifindex: int) -> bytes:
     """Have all groups go through a device."""
     return _message(
         _NEWROUTE,
-        _CREATE | _REPLACE,
+        _CREATE | _EXCLUSIVE,
         _route(4, _RT_SCOPE_LINK)
         + _attribute(_RTA_DST, IPv4Address("224.0.0.0").packed)
         + _attribute(_RTA_OIF, _u32(ifindex)),
