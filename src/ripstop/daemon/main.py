@@ -23,9 +23,12 @@ from ripstop.core.mesh.mesh import Settings
 from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
+from ripstop.daemon.aftermath import Aftermath
+from ripstop.daemon.cni import Cni
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
+from ripstop.daemon.double import refuse_double
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
@@ -94,6 +97,8 @@ class _Daemon:
         try:
             name, incarnation = identity.load(store, config.name)
             identity.check_range(store, str(config.universe))
+            saved = store.load("")
+            await refuse_double(name, saved)
             nickname = config.nickname or socket.gethostname()
             advertise = tuple(UnderlayIp(address) for address in config.advertise)
             settings = Settings(
@@ -108,7 +113,7 @@ class _Daemon:
             who = Identity(name, incarnation, nickname)
             node_config = NodeConfig(who, settings, config.universe, init, disk, multicast)
             clock = asyncio.get_running_loop().time
-            node = Node(node_config, store.load(""), clock(), SystemRandom())
+            node = Node(node_config, saved, clock(), SystemRandom())
             host = await self._kernel.run(
                 lambda: Host(
                     name,
@@ -144,12 +149,15 @@ class _Daemon:
             )
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac)
             driver = Driver(node, shell)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
+            aftermath = Aftermath(host.delete_ports, host.promote_ports)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath)
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
-            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
+            running = [
+                tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), aftermath.run())
+            ]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
@@ -159,7 +167,11 @@ class _Daemon:
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
-            runner = await server.serve(server.application(controller.handlers(), metrics.text), config.socket)
+            cni = Cni(config, driver, containers, self._kernel, host)
+            await cni.catch_up()
+            app = server.application(controller.handlers(), metrics.text, cni.serve)
+            runner = await server.serve(app, config.socket)
+            await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -174,6 +186,7 @@ class _Daemon:
             await control.close()
             for task in running:
                 task.cancel()
+            aftermath.close()
             containers.close()
             if self._take_down:
                 await containers.forget_all()

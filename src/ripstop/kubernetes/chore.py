@@ -39,6 +39,10 @@ class Chore:
         """Note that a part of it is done, and have the next begun at that time; what failed before still counts."""
         self.running, self._due = False, at
 
+    def prosper(self) -> None:
+        """Note that it works, though it is not done: what failed before counts no more."""
+        self.error, self._delay = "", FIRST_RETRY
+
     def fail(self, error: str, now: float) -> None:
         """Note that it is not; it is due again after a rest that grows with every failure."""
         self.running, self.error = False, error

@@ -110,6 +110,7 @@ class Cluster:
                 self._lost(node, now)
             case VersionReached(version):
                 self._version = version
+                self._follow.prosper()
             case WatchEnded():
                 self._ended(event, now)
             case DaemonReady(peer):
@@ -138,7 +139,7 @@ class Cluster:
             if known.name == node.name and uid != node.metadata.uid:  # deleted and made again between two looks
                 self._lost(known, now)
         self.nodes[node.metadata.uid], self._version = node, node.metadata.resource_version
-        self._follow.error = ""
+        self._follow.prosper()
         if before is None or before.underlay != node.underlay:
             self._dial.want(now)
         if node.name == self._own:
