@@ -4,7 +4,18 @@ import msgspec
 import pytest
 
 from ripstop.kubernetes import plan
-from ripstop.kubernetes.objects import FOUNDER, RANGE, Address, Lease, Meta, Node, NodeSpec, NodeStatus, peer_name
+from ripstop.kubernetes.objects import (
+    DIVIDED,
+    FOUNDER,
+    RANGE,
+    Address,
+    Lease,
+    Meta,
+    Node,
+    NodeSpec,
+    NodeStatus,
+    peer_name,
+)
 from ripstop.kubernetes.plan import PlanError
 
 
@@ -54,6 +65,11 @@ def test_the_founder_divides_the_range_and_the_others_take_part() -> None:
     other = plan.make(BARE, (OWN, OTHER, BARE), cluster(OWN.peer), "")
     assert other.targets == ("192.0.2.1", "192.0.2.2")
     assert other.flags()[-1] == "--init=observer"
+
+
+def test_a_founder_that_lost_its_disk_makes_no_second_ring() -> None:
+    agreed = Lease(Meta("ripstop", annotations={FOUNDER: OWN.peer, RANGE: "10.32.0.0/12", DIVIDED: "true"}))
+    assert "--init=observer" in plan.make(OWN, (OWN, OTHER), agreed, "").flags()
 
 
 def test_a_range_that_is_not_the_cluster_s_is_refused_with_both() -> None:
