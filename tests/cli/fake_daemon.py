@@ -103,6 +103,18 @@ TRACE = types.MulticastTrace(
         types.TraceHop("h4", "00000000000000a4", "h1", 1, True, ()),
     ),
 )
+NAMES = [
+    types.Name("Web", "h1", "00000000000000a1", "c1", "10.32.0.2", ("http/tcp:80",), False),
+    types.Name("web", "h3\x1b[2J", "00000000000000a3", "", "fd00::3", (), True),
+]
+DNS = types.DnsStatus(
+    "ripstop.local",
+    1,
+    (
+        types.DnsHost("h1", "00000000000000a1", 1, False),
+        types.DnsHost("h3\x1b[2J", "00000000000000a3", 1, True),
+    ),
+)
 VERSION = types.Version("0.1.0", 1, "abcd1234")
 ANSWERS: dict[str, Any] = {
     "version": VERSION,
@@ -128,6 +140,11 @@ ANSWERS: dict[str, Any] = {
     "trace": TRACE,
     "join": [MEMBERS[1]],
     "leave": [],
+    "dns": DNS,
+    "names": NAMES,
+    "lookup": NAMES,
+    "add_name": NAMES[:1],
+    "remove_name": [],
     "down": None,
 }  # fmt: skip
 

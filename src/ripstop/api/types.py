@@ -19,6 +19,7 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     multicast_route: bool = True  # 224.0.0.0/4 through this interface
     container: str = ""  # id under which it is known; default: made from the namespace's inode
     wait: float = 10.0  # seconds until an allocation fails with its reason
+    hostnames: tuple[str, ...] = ()  # names for its addresses, within the domain or with it
 
 
 class Port(msgspec.Struct):
@@ -31,6 +32,7 @@ class Port(msgspec.Struct):
     mac: str
     addresses: tuple[str, ...]  # ADDRESS/LEN
     mtu: int  # bytes
+    names: tuple[str, ...] = ()  # without the domain
 
 
 class DetachRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -277,6 +279,50 @@ class GroupRequest(msgspec.Struct, forbid_unknown_fields=True):
     netns: str = ""
     container: str = ""  # instead of netns; "host" = this host's own interface on the overlay
     ifname: str = "eth0"  # ripstop0 for the host
+
+
+class NameRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/dns/add and remove: a name for a container of this host, for an address, or for this host itself."""
+
+    name: str  # within the domain or with it
+    container: str = ""  # id; "host" for this host itself
+    address: str = ""  # instead of a container; removed: all of the name that this host has, if neither is given
+    services: tuple[str, ...] = ()  # NAME/PROTOCOL:PORT; not of a removal
+
+
+class LookupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/dns/lookup."""
+
+    what: str  # a name or an address
+
+
+class Name(msgspec.Struct):
+    """One address under one name."""
+
+    name: str  # without the domain
+    host: str  # nickname of the host that says so
+    peer: str
+    container: str  # "" for a bare address; "host" for the host itself
+    address: str
+    services: tuple[str, ...]  # NAME/PROTOCOL:PORT
+    hidden: bool  # its host cannot be reached, so it is not answered
+
+
+class DnsHost(msgspec.Struct):
+    """How much one host has to say."""
+
+    host: str  # nickname
+    peer: str
+    addresses: int  # under names: each counts once for each of its names
+    hidden: bool
+
+
+class DnsStatus(msgspec.Struct):
+    """GET /v1/dns."""
+
+    domain: str
+    names: int  # different ones
+    hosts: tuple[DnsHost, ...]
 
 
 class Drop(msgspec.Struct):

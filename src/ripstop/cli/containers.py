@@ -17,6 +17,7 @@ def attach(args: argparse.Namespace) -> int:
         gateway=args.gateway,
         multicast_route=not args.no_multicast_route,
         container=args.id,
+        hostnames=tuple(args.hostname),
         wait=args.wait,
     )
     present(Client(args.run_dir).call("attach", request), show_addresses, json=args.json)
@@ -53,9 +54,18 @@ def show_detached(detached: Detached) -> None:
 def show_ports(ports: Sequence[Port]) -> None:
     """Print attached containers."""
     columns = (Column("CONTAINER"), Column("INTERFACE"), Column("ADDRESSES"), Column("MAC"), Column("MTU", ">"),
-               Column("PORT"), Column("NETNS"))  # fmt: skip
+               Column("PORT"), Column("NETNS"), Column("NAMES"))  # fmt: skip
     rows = [
-        (port.container, port.ifname, ",".join(port.addresses), port.mac, str(port.mtu), port.host_ifname, port.netns)
+        (
+            port.container,
+            port.ifname,
+            ",".join(port.addresses),
+            port.mac,
+            str(port.mtu),
+            port.host_ifname,
+            port.netns,
+            ",".join(port.names),
+        )
         for port in ports
     ]
     print_table(columns, rows, empty="no containers attached")

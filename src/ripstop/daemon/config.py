@@ -43,6 +43,7 @@ class Config:
     multicast: str = "snoop"  # groups go where they were joined; "flood": to everyone, as without snooping
     multicast_unknown: str = "drop"  # or "flood": what happens to groups that nobody in the mesh has joined
     multicast_query_interval: float = 10.0  # seconds between two questions to the hosts behind a port
+    dns_domain: str = "ripstop.local"  # where the names of containers are
 
     @property
     def vxlan_port(self) -> int:

@@ -11,17 +11,28 @@ from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
 
 import msgspec
+from msgspec import structs
 
 from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest
 from ripstop.core.address import Range, format_address, parse_interface
+from ripstop.core.dns.messages import Binding
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
-from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, Reconciled, ReleaseRequested
-from ripstop.core.names import ContainerId
-from ripstop.daemon import ports
+from ripstop.core.events import (
+    AllocateRequested,
+    ClaimRequested,
+    NamesDropped,
+    NamesRequested,
+    PortsChanged,
+    Reconciled,
+    ReleaseRequested,
+)
+from ripstop.core.names import ContainerId, Holder
+from ripstop.daemon import naming, ports
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.store.sqlite import Store, StoreError
@@ -37,6 +48,7 @@ class ExposeRecord(msgspec.Struct, frozen=True):
 
     addresses: tuple[str, ...] = ()
     masquerade: bool = True
+    names: tuple[Registration, ...] = ()
 
 
 class Containers:
@@ -78,6 +90,14 @@ class Containers:
         self.reconcile()
         await self._tell_ports()
 
+    def bindings(self) -> dict[Holder, tuple[Binding, ...]]:
+        """Return which names there are, by interface."""
+        found = {
+            Holder(port.holder): naming.bindings(port.container, port.addresses, port.names) for port in self.ports
+        }
+        found[Holder(EXPOSED)] = naming.bindings(ports.HOST, self.exposed.addresses, self.exposed.names)
+        return {holder: bindings for holder, bindings in found.items() if bindings}
+
     def reconcile(self) -> None:
         """Have the node believe what is there; nothing while a request is half-way."""
         if self._busy:
@@ -118,14 +138,16 @@ class Containers:
             holder = ports.holder(container, request.ifname)
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
+            names = naming.registrations(request.hostnames, self._config.dns_domain)
             gateway = self._gateway() if request.gateway else ""
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
             mac = ports.port_mac(self._name, container, request.ifname)
-            port = PortRecord(container, request.netns, inode, request.ifname, name, mac, addresses)
+            port = PortRecord(container, request.netns, inode, request.ifname, name, mac, addresses, names)
             try:
                 self._store.put([(port.key, ports.encode(port))])
                 await self._create(port, gateway, request.multicast_route)
+                await self._use_names(Holder(holder), naming.bindings(container, addresses, names))
             except BaseException as error:
                 await self._forget(port)
                 if isinstance(error, StoreError):
@@ -163,6 +185,7 @@ class Containers:
             port: what to forget.
             grace: seconds until its addresses are free.
         """
+        self._driver.post(NamesDropped(Holder(port.holder)))  # first, so that nobody is sent where nobody is any more
         await self._kernel.run(lambda: self._host.delete_port(port.host_ifname))
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
@@ -232,12 +255,13 @@ class Containers:
                 wanted = tuple(text for text in request.addresses if text not in self.exposed.addresses)
                 new = await self._take(EXPOSED, wanted or request.addresses, request.wait)
                 addresses = tuple(dict.fromkeys(self.exposed.addresses + new))
-            record = ExposeRecord(addresses, request.masquerade)
+            record = ExposeRecord(addresses, request.masquerade, self.exposed.names)
             try:
                 self._store.put([(_EXPOSE_KEY, msgspec.msgpack.encode(record))])
                 if not record.masquerade:
                     await self._kernel.run(lambda: self._host.hide(()))
                 await self._kernel.run(lambda: self._host.expose(addresses, self._config.universe, record.masquerade))
+                await self._use_names(Holder(EXPOSED), naming.bindings(ports.HOST, addresses, record.names))
             except RipstopError as error:
                 await self._hide(addresses)
                 raise RequestError(str(error)) from None
@@ -253,12 +277,53 @@ class Containers:
         return addresses
 
     async def _hide(self, addresses: tuple[str, ...]) -> None:
+        self._driver.post(NamesDropped(Holder(EXPOSED)))
         await self._kernel.run(lambda: self._host.hide(addresses))
         self.exposed = ExposeRecord()
         with contextlib.suppress(StoreError):
             self._store.put([(_EXPOSE_KEY, None)])
         self._driver.post(ReleaseRequested(EXPOSED))
         await self._tell_ports()
+
+    async def name_port(self, port: PortRecord, names: tuple[Registration, ...]) -> None:
+        """Have an interface be known by these names and no others.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        async with self._reserved(port.host_ifname):
+            if self._ports.get(port.host_ifname) != port:
+                raise ConflictError(f"{port.ifname} of {port.container} has changed meanwhile; try again")
+            renamed = structs.replace(port, names=names)
+            before, after = (naming.bindings(one.container, one.addresses, one.names) for one in (port, renamed))
+            await self._rename(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
+            self._ports[port.host_ifname] = renamed
+
+    async def name_host(self, names: tuple[Registration, ...]) -> None:
+        """Have the host's own interface be known by these names and no others.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        async with self._reserved("expose"):
+            record = structs.replace(self.exposed, names=names)
+            before, after = (naming.bindings(ports.HOST, one.addresses, one.names) for one in (self.exposed, record))
+            await self._rename(Holder(EXPOSED), before, after, (_EXPOSE_KEY, msgspec.msgpack.encode(record)))
+            self.exposed = record
+
+    async def _rename(
+        self, holder: Holder, before: tuple[Binding, ...], after: tuple[Binding, ...], item: tuple[str, bytes]
+    ) -> None:
+        await self._use_names(holder, after)
+        try:
+            self._store.put([item])
+        except StoreError as error:
+            await self._use_names(holder, before)
+            raise RequestError(f"{error}; nothing was changed") from None
+
+    async def _use_names(self, holder: Holder, bindings: tuple[Binding, ...]) -> None:
+        if bindings or self._driver.node.dns.bindings(holder):
+            await self._driver.ask(lambda request: NamesRequested(request, holder, bindings))
 
     async def forget_all(self) -> None:
         """Drop the records of everything attached; the devices themselves go with the host."""

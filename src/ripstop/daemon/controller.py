@@ -10,7 +10,14 @@ from ripstop.api import types
 from ripstop.api.server import Handler
 from ripstop.core.address import format_address
 from ripstop.core.errors import NotFoundError, RequestError
-from ripstop.core.events import ConnectRequested, ForgetRequested, PrimeRequested, RemoveRequested, ResetRequested
+from ripstop.core.events import (
+    ConnectRequested,
+    ForgetRequested,
+    NamesForgotten,
+    PrimeRequested,
+    RemoveRequested,
+    ResetRequested,
+)
 from ripstop.core.mesh.messages import PROTOCOL_VERSION
 from ripstop.core.names import PeerName, is_peer_name
 from ripstop.core.node import Node
@@ -21,6 +28,7 @@ from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
 from ripstop.daemon.membership import Membership
+from ripstop.daemon.names import Names
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.shell import Shell
@@ -42,11 +50,11 @@ class Controller:
     def __init__(
         self, config: Config, node: Node, driver: Driver, containers: Containers, reconciler: Reconciler,
         shell: Shell, control: ControlTransport, host: Host, recent: Recent,
-        membership: Membership, go_down: "GoDown",
+        membership: Membership, names: Names, go_down: "GoDown",
     ) -> None:  # fmt: skip
         self._config, self._node, self._driver, self._containers = config, node, driver, containers
         self._reconciler, self._shell, self._control, self._host = reconciler, shell, control, host
-        self._recent, self._membership, self._go_down = recent, membership, go_down
+        self._recent, self._membership, self._names, self._go_down = recent, membership, names, go_down
         self._started = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -58,6 +66,8 @@ class Controller:
             "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
             "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
             "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
+            "dns": self.dns, "names": self.names, "lookup": self.lookup,
+            "add_name": self.add_name, "remove_name": self.remove_name,
         }  # fmt: skip
 
     async def version(self, _request: None) -> types.Version:
@@ -196,6 +206,7 @@ class Controller:
             raise RequestError("which peers are dead? give their names; `ripstop status ipam` lists them")
         names = tuple(dict.fromkeys(self._peer(text) for text in request.peers))
         moved = await self._driver.ask(lambda number: RemoveRequested(number, names, request.wait, request.force))
+        self._driver.post(NamesForgotten(names))
         return types.Moved(moved)
 
     def _peer(self, text: str) -> PeerName:
@@ -234,6 +245,26 @@ class Controller:
         """Answer `leave`."""
         return await self._membership.leave(request)
 
+    async def dns(self, _request: None) -> types.DnsStatus:
+        """Answer `dns`."""
+        return self._names.status()
+
+    async def names(self, _request: None) -> list[types.Name]:
+        """Answer `names`."""
+        return await self._names.all()
+
+    async def lookup(self, request: types.LookupRequest) -> list[types.Name]:
+        """Answer `lookup`."""
+        return await self._names.lookup(request.what)
+
+    async def add_name(self, request: types.NameRequest) -> list[types.Name]:
+        """Answer `add_name`."""
+        return await self._names.add(request)
+
+    async def remove_name(self, request: types.NameRequest) -> list[types.Name]:
+        """Answer `remove_name`."""
+        return await self._names.remove(request)
+
     async def connect(self, request: types.TargetsRequest) -> list[types.Target]:
         """Answer `connect`."""
         targets = tuple(parse_target(text, self._config.port) for text in request.targets)
@@ -258,5 +289,12 @@ class Controller:
 
     def _port(self, port: PortRecord) -> types.Port:
         return types.Port(
-            port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu
+            port.container,
+            port.netns,
+            port.ifname,
+            port.host_ifname,
+            port.mac,
+            port.addresses,
+            self._containers.mtu,
+            tuple(one.name for one in port.names),
         )

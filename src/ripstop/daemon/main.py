@@ -32,6 +32,7 @@ from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
 from ripstop.daemon.membership import Membership
 from ripstop.daemon.metrics.collector import Metrics
+from ripstop.daemon.names import Names
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
@@ -142,7 +143,9 @@ class _Daemon:
             reconciler = Reconciler(
                 self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
             )
-            shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac)
+            shell = Shell(
+                store, control, frames, reconciler, source_address, ports, host.mac, lambda rows, complete: None
+            )
             driver = Driver(node, shell)
             containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
             sensors = Sensors(self._kernel, host, driver, containers)
@@ -150,12 +153,14 @@ class _Daemon:
             running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()
+            names = Names(config, store, driver, containers)
+            names.restore()
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
             await control.serve()
             controller = Controller(
-                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership,
+                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership, names,
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)

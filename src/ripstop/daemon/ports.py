@@ -6,6 +6,7 @@ import msgspec
 
 from ripstop.core.errors import StartError
 from ripstop.core.names import ContainerId
+from ripstop.daemon.naming import Registration
 
 PREFIX = "port/"
 HOST = "host"  # how the host's own interface is called as a container
@@ -22,6 +23,7 @@ class PortRecord(msgspec.Struct, frozen=True):
     host_ifname: str
     mac: str
     addresses: tuple[str, ...]  # ADDRESS/LEN
+    names: tuple[Registration, ...] = ()
 
     @property
     def holder(self) -> ContainerId:

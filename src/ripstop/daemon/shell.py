@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
-from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.dns.messages import NameRow
+from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, Serve, UseMtu
 from ripstop.core.multicast.messages import Family
 from ripstop.core.multicast.port import SendQuery
 from ripstop.core.names import UnderlayIp
@@ -30,17 +31,19 @@ class Shell:
         source: Callable[[UnderlayIp], UnderlayIp | None],
         ports: PortSocket,
         mac: bytes,
+        serve: Callable[[tuple[NameRow, ...], bool], None],
     ) -> None:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
         self._ports, self._mac = ports, mac
+        self._serve = serve  # tells the name server, if there is one
         self._unsaved: dict[str, bytes | None] = {}
         self.unsent_probes = 0
         self.sent_queries = dict.fromkeys(Family, 0)
         self.disk_problem = ""  # shown in status while it lasts
 
     def perform(
-        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | UseMtu | Notice
+        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | Serve | UseMtu | Notice
     ) -> None:
         """Do one thing; never fails, what goes wrong comes back as an event or shows in status."""
         match effect:
@@ -58,6 +61,8 @@ class Shell:
             case SendQuery(port, family, query):
                 if not self._ports.send(port, snoop.encode(family, query, self._mac)):
                     self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
+            case Serve(rows, complete):
+                self._serve(rows, complete)
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):
