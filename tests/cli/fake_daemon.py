@@ -114,6 +114,15 @@ DNS = types.DnsStatus(
         types.DnsHost("h1", "00000000000000a1", 1, False),
         types.DnsHost("h3\x1b[2J", "00000000000000a3", 1, True),
     ),
+    types.DnsServer(
+        77,
+        1,
+        "killed by SIGKILL",
+        (types.DnsListener("10.32.0.1", 53, 61.0, ""), types.DnsListener("192.0.2.9", 53, None, "in use")),
+        1,
+        ("192.0.2.53",),
+        {"queries": 1234},
+    ),
 )
 VERSION = types.Version("0.1.0", 1, "abcd1234")
 ANSWERS: dict[str, Any] = {
@@ -127,6 +136,7 @@ ANSWERS: dict[str, Any] = {
     "ports": [PORT],
     "report": types.Report(
         STATUS, tuple(PEERS), tuple(CONNECTIONS), tuple(ROUTES), tuple(TARGETS), IPAM, (PORT,), MULTICAST,
+        DNS, tuple(NAMES),
         {"rx": 5}, {"strangers": 2}, ({"mac": "02:00:00:00:00:01", "port": "rs-0001"},), {"release": "6.1"},
         ("started",),
     ),

@@ -317,12 +317,34 @@ class DnsHost(msgspec.Struct):
     hidden: bool
 
 
+class DnsListener(msgspec.Struct):
+    """One address on which names are to be answered."""
+
+    address: str
+    port: int
+    since: float | None  # seconds for which they have been; None: they are not
+    problem: str  # why not, "" if they are
+
+
+class DnsServer(msgspec.Struct):
+    """The process that answers."""
+
+    pid: int  # 0: it does not run
+    restarts: int
+    problem: str  # what the last one died of, "" if none did
+    listening: tuple[DnsListener, ...]
+    names: int  # that it knows
+    upstreams: tuple[str, ...]  # whom it asks about other domains
+    counters: dict[str, int]  # since it started
+
+
 class DnsStatus(msgspec.Struct):
     """GET /v1/dns."""
 
     domain: str
-    names: int  # different ones
+    names: int  # different ones, hidden ones too
     hosts: tuple[DnsHost, ...]
+    server: DnsServer | None  # None: this host answers nobody, by order of the user
 
 
 class Drop(msgspec.Struct):
@@ -369,6 +391,8 @@ class Report(msgspec.Struct):
     ipam: IpamStatus
     ports: tuple[Port, ...]
     multicast: MulticastStatus
+    dns: DnsStatus
+    names: tuple[Name, ...]  # the first of them
     counters: dict[str, int]
     control: dict[str, int]  # of the control plane: bad messages, strangers, reconnects
     fdb: tuple[dict[str, str], ...]

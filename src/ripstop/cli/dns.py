@@ -1,13 +1,25 @@
 """`ripstop dns`: names of containers, given, taken and shown."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ripstop.api.types import DnsStatus, LookupRequest, Name, NameRequest
+from ripstop.api.types import DnsServer, DnsStatus, LookupRequest, Name, NameRequest
 from ripstop.cli.errors import FailedError
-from ripstop.cli.output import BAD, GOOD, Column, count, present, print_fields, print_table, safe
+from ripstop.cli.output import (
+    BAD,
+    DOUBTFUL,
+    GOOD,
+    Column,
+    count,
+    duration,
+    paint,
+    present,
+    print_fields,
+    print_table,
+    safe,
+)
 from ripstop.client import Client
 
 _HIDDEN = {"yes": BAD, "no": GOOD}
@@ -46,10 +58,13 @@ def resolver_args(client: Client) -> ResolverArgs:
     Raises:
         FailedError: there is nobody whom they could reach.
     """
+    found = client.call("dns")
+    if found.server is None:
+        raise FailedError("this host answers nobody: its daemon was started with --no-dns")
     exposed = client.call("status").exposed
     if not exposed:
         raise FailedError("containers cannot reach this host: it has no overlay address; run `ripstop expose` first")
-    return ResolverArgs(exposed[0].partition("/")[0], client.call("dns").domain)
+    return ResolverArgs(exposed[0].partition("/")[0], found.domain)
 
 
 def show_flags(found: ResolverArgs) -> None:
@@ -82,11 +97,30 @@ def show_dns(status: DnsStatus) -> None:
     print_fields([
         ("domain", safe(status.domain)),
         ("names", f"{status.names:,} with {count(addresses, 'address', 'addresses')}, {hidden:,} of them hidden"),
+        *_server(status.server),
     ])  # fmt: skip
     print()
     columns = (Column("HOST"), Column("NAME"), Column("ADDRESSES", ">"), Column("HIDDEN", colours=_HIDDEN))
     rows = [(host.host, host.peer, f"{host.addresses:,}", "yes" if host.hidden else "no") for host in status.hosts]
     print_table(columns, rows, empty="no host has names")
+
+
+def _server(server: DnsServer | None) -> Iterator[tuple[str, str]]:
+    """Yield where this host answers, and how that goes."""
+    if server is None:
+        yield "server", paint("off: this host answers nobody", DOUBTFUL)
+        return
+    runs = f"pid {server.pid}, {server.names:,} names" if server.pid else paint("not running", BAD)
+    died = f"; {count(server.restarts, 'restart')}, the last as {safe(server.problem)}" if server.restarts else ""
+    yield "server", f"{runs}{died}"
+    if not server.listening:
+        yield "answers on", paint("no address: run `ripstop expose`, or start with --dns-listen", DOUBTFUL)
+    for place in server.listening:
+        state = paint(f"not: {safe(place.problem)}", BAD) if place.since is None else f"for {duration(place.since)}"
+        yield "answers on", f"{place.address} port {place.port} {state}"
+    yield "asks", ", ".join(server.upstreams) or "nobody about other domains"
+    for name, number in sorted(server.counters.items()):
+        yield name.replace("_", " "), f"{number:,}"
 
 
 def _request(args: argparse.Namespace, services: Sequence[str] = ()) -> NameRequest:

@@ -7,7 +7,7 @@ next start: a port without a record is deleted, an address without a port is rel
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
 import msgspec
@@ -56,8 +56,10 @@ class Containers:
 
     def __init__(
         self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
-        reconciler: Reconciler,
+        reconciler: Reconciler, listen: Callable[[tuple[str, ...]], None],
     ) -> None:  # fmt: skip
+        """Begin with nothing; `listen` is told what addresses the host has on the overlay, as they change."""
+        self._listen = listen
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
         self._busy: set[str] = set()
@@ -87,6 +89,7 @@ class Containers:
             await self._kernel.run(
                 lambda: self._host.expose(self.exposed.addresses, self._config.universe, self.exposed.masquerade)
             )
+        self._listen(self.exposed.addresses)
         self.reconcile()
         await self._tell_ports()
 
@@ -266,6 +269,7 @@ class Containers:
                 await self._hide(addresses)
                 raise RequestError(str(error)) from None
             self.exposed = record
+            self._listen(addresses)
             await self._tell_ports()
         return record
 
@@ -278,6 +282,7 @@ class Containers:
 
     async def _hide(self, addresses: tuple[str, ...]) -> None:
         self._driver.post(NamesDropped(Holder(EXPOSED)))
+        self._listen(())
         await self._kernel.run(lambda: self._host.hide(addresses))
         self.exposed = ExposeRecord()
         with contextlib.suppress(StoreError):

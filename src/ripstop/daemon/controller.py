@@ -36,6 +36,8 @@ from ripstop.kernel.abi import abi_hash
 from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.transport.control import ControlTransport
 
+REPORTED_NAMES = 1000  # in a report; `ripstop dns list` has them all
+
 
 class GoDown(Protocol):
     """Ends the daemon and takes everything away."""
@@ -127,6 +129,7 @@ class Controller:
             *ipam.foreign,
             *(text for text in (ipam.doubt, ipam.taking) if text),
             *(f"{format_address(stray)} is in use here, but another host owns it" for stray in ipam.strays),
+            *self._names.problems(),
             *(() if self._host.has_underlay else ("no underlay device is up: no peer can be reached",)),
         )
 
@@ -171,6 +174,8 @@ class Controller:
             ipam=views.ipam(self._node),
             ports=tuple([self._port(port) for port in self._containers.ports]),
             multicast=await self._membership.status(),
+            dns=self._names.status(),
+            names=tuple(await self._names.all(REPORTED_NAMES)),
             counters=counters,
             control={**asdict(self._control.counters), "unsent_probes": self._shell.unsent_probes},
             fdb=tuple(views.station(entry) for entry in datapath.fdb()),

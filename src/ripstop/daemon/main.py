@@ -33,6 +33,7 @@ from ripstop.daemon.lock import Lock
 from ripstop.daemon.membership import Membership
 from ripstop.daemon.metrics.collector import Metrics
 from ripstop.daemon.names import Names
+from ripstop.daemon.nameserver import NameServer, NameServerConfig
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
@@ -42,6 +43,7 @@ from ripstop.store.sqlite import Store
 from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
 
+DNS_PORT = 53
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
 
 
@@ -143,17 +145,20 @@ class _Daemon:
             reconciler = Reconciler(
                 self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
             )
-            shell = Shell(
-                store, control, frames, reconciler, source_address, ports, host.mac, lambda rows, complete: None
-            )
+            name_server = NameServer(NameServerConfig(config.dns_domain, universe=str(config.universe)))
+            shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler,
+                lambda exposed: name_server.listen(_places(exposed)),
+            )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
-            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
+            running = [
+                tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), name_server.run())
+            ]
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()
-            names = Names(config, store, driver, containers)
+            names = Names(config, store, driver, containers, name_server)
             names.restore()
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
@@ -190,6 +195,11 @@ class _Daemon:
     def _go_down(self, *, forget: bool = False) -> None:
         self._take_down, self._forget = True, forget
         self._stop.set()
+
+
+def _places(exposed: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Return where names are answered, given the host's addresses on the overlay."""
+    return tuple((address.partition("/")[0], DNS_PORT) for address in exposed)
 
 
 async def _listen(control: ControlTransport) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from ipaddress import ip_address
 
@@ -17,6 +18,7 @@ from ripstop.daemon import naming
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.nameserver import NameServer, NameServerStatus
 from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import HOST
 from ripstop.store.sqlite import Store, StoreError
@@ -29,8 +31,11 @@ _BREATH = 1000  # names looked at until others have their turn
 class Names:
     """Everything that has a name on this host, and what other hosts say."""
 
-    def __init__(self, config: Config, store: Store, driver: Driver, containers: Containers) -> None:
+    def __init__(
+        self, config: Config, store: Store, driver: Driver, containers: Containers, server: NameServer
+    ) -> None:
         self._config, self._store, self._driver, self._containers = config, store, driver, containers
+        self._server = server
         self._mesh, self._dns = driver.node.mesh, driver.node.dns
         self._addresses: dict[bytes, tuple[Registration, ...]] = {}
 
@@ -143,7 +148,21 @@ class Names:
                 types.DnsHost(self._mesh.nickname(peer), peer, table.count(peer), self._dns.is_hidden(peer))
                 for peer in self._dns.peers
             ]),
+            server=_render(self._server.status()),
         )  # fmt: skip
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what keeps names from being answered here, one line each."""
+        server = self._server.status()
+        died = (
+            f"the name server died ({server.problem}); it is started again" if not server.pid and server.problem else ""
+        )
+        silent = (
+            f"names are not answered on {place.address} port {place.port}: {place.problem}"
+            for place in server.listening
+            if place.problem and not died
+        )
+        return (*((died,) if died else ()), *silent)
 
     async def _name_address(self, address: bytes, names: tuple[Registration, ...]) -> None:
         before = self._addresses.get(address, ())
@@ -199,6 +218,22 @@ class Names:
             )
             for view in views
         ]
+
+
+def _render(server: NameServerStatus) -> types.DnsServer:
+    now = time.time()
+    return types.DnsServer(
+        pid=server.pid or 0,
+        restarts=server.restarts,
+        problem=server.problem,
+        listening=tuple([
+            types.DnsListener(place.address, place.port, place.since and max(0.0, now - place.since), place.problem)
+            for place in server.listening
+        ]),
+        names=server.names,
+        upstreams=server.upstreams,
+        counters=server.counters,
+    )  # fmt: skip
 
 
 def _holder(address: bytes) -> Holder:

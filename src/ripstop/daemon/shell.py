@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
-from ripstop.core.dns.messages import NameRow
 from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, Serve, UseMtu
 from ripstop.core.multicast.messages import Family
 from ripstop.core.multicast.port import SendQuery
 from ripstop.core.names import UnderlayIp
+from ripstop.daemon.nameserver import NameServer
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store, StoreError
@@ -31,12 +31,11 @@ class Shell:
         source: Callable[[UnderlayIp], UnderlayIp | None],
         ports: PortSocket,
         mac: bytes,
-        serve: Callable[[tuple[NameRow, ...], bool], None],
+        names: NameServer,
     ) -> None:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
-        self._ports, self._mac = ports, mac
-        self._serve = serve  # tells the name server, if there is one
+        self._ports, self._mac, self._names = ports, mac, names
         self._unsaved: dict[str, bytes | None] = {}
         self.unsent_probes = 0
         self.sent_queries = dict.fromkeys(Family, 0)
@@ -62,7 +61,7 @@ class Shell:
                 if not self._ports.send(port, snoop.encode(family, query, self._mac)):
                     self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
             case Serve(rows, complete):
-                self._serve(rows, complete)
+                self._names.publish(rows, complete=complete)
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):
