@@ -110,7 +110,7 @@ def _server(server: DnsServer | None) -> Iterator[tuple[str, str]]:
     if server is None:
         yield "server", paint("off: this host answers nobody", DOUBTFUL)
         return
-    runs = f"pid {server.pid}, {server.names:,} names" if server.pid else paint("not running", BAD)
+    runs = f"pid {server.pid}, {count(server.names, 'name')}" if server.pid else paint("not running", BAD)
     died = f"; {count(server.restarts, 'restart')}, the last as {safe(server.problem)}" if server.restarts else ""
     yield "server", f"{runs}{died}"
     if not server.listening:

@@ -163,16 +163,16 @@ class Dns:
 
     def _row(self, key: str) -> NameRow:
         """Return what is to be answered for a name, the same on every host that knows the same."""
-        names: dict[str, None] = {}
+        near = [binding for peer, binding in self.table.of(key) if peer in self._near]
+        if len(near) == 1:  # as most are
+            return NameRow(near[0].name, (Record(near[0].address, near[0].services),))
         found: dict[bytes, dict[Service, None]] = {}
-        for peer, binding in self.table.of(key):
-            if peer in self._near:
-                names[binding.name] = None
-                found.setdefault(binding.address, {}).update(dict.fromkeys(binding.services))
+        for binding in near:
+            found.setdefault(binding.address, {}).update(dict.fromkeys(binding.services))
         records = tuple(
             Record(address, tuple(sorted(services, key=by_service))) for address, services in sorted(found.items())
         )
-        return NameRow(min(names, default=key), records)
+        return NameRow(min((binding.name for binding in near), default=key), records)
 
 
 def _split(key: str) -> tuple[PeerName, int]:

@@ -1,6 +1,6 @@
 """The names of all peers, ours too, by peer and by name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ripstop.core.dns.messages import Binding, shard_of
 from ripstop.core.names import PeerName
@@ -38,11 +38,15 @@ class Table:
         """Return what a peer has, by shard."""
         return dict(sorted(self._shards.get(peer, {}).items()))
 
-    def of(self, key: str) -> Iterator[tuple[PeerName, Binding]]:
-        """Yield who has a name in lower case, peer by peer, and what each has."""
+    def of(self, key: str) -> list[tuple[PeerName, Binding]]:
+        """Return who has a name in lower case, peer by peer, and what each has."""
         shard = shard_of(key)
-        for peer in self._having.get(key, ()):
-            yield from ((peer, binding) for binding in self._shards[peer][shard] if binding.key == key)
+        return [
+            (peer, binding)
+            for peer in self._having.get(key, ())
+            for binding in self._shards[peer][shard]
+            if binding.name.lower() == key
+        ]
 
     def keys_of(self, peer: PeerName) -> dict[str, None]:
         """Return the names of one peer in lower case."""
@@ -57,7 +61,6 @@ class Table:
         else:
             shards.pop(shard, None)
         self._counts[peer] = self._counts.get(peer, 0) + len(bindings) - len(before)
-        old, new = dict.fromkeys(before), dict.fromkeys(bindings)
         had = {binding.key: None for binding in before}
         has = {binding.key: None for binding in bindings}
         for key in had:
@@ -65,8 +68,12 @@ class Table:
                 self._drop(key, peer)
         for key in has:
             if key not in had:
-                self._having[key] = tuple(sorted((*self._having.get(key, ()), peer)))
-        return dict.fromkeys(binding.key for binding in (*before, *bindings) if (binding in old) != (binding in new))
+                others = self._having.get(key)
+                self._having[key] = tuple(sorted((*others, peer))) if others else (peer,)
+        if not before:
+            return has
+        old, new = dict.fromkeys(before), dict.fromkeys(bindings)
+        return {binding.key: None for binding in (*before, *bindings) if (binding in old) != (binding in new)}
 
     def _drop(self, key: str, peer: PeerName) -> None:
         rest = tuple(one for one in self._having[key] if one != peer)

@@ -50,6 +50,7 @@ MAX_HOPS = 64
 MAX_WANTS = 16384  # groups in one entry of one peer
 MAX_SOURCES = 16384  # of one group
 BUCKETS = 64  # of a digest
+_ADDRESS_SIZES = (4, 16)  # bytes; IPv4, IPv6
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _WANTS_KEY = re.compile(r"mcast/[0-9a-f]{16}/[0-9]{1,3}", re.ASCII)
@@ -245,11 +246,14 @@ def _check_want(want: GroupWant) -> None:
 
 
 def _check_binding(binding: Binding) -> None:
-    _need(is_name(binding.name), "name", ascii(binding.name[:32]))
-    _need(len(binding.address) in (4, 16), binding.name, f"an address of {len(binding.address)} bytes")
-    _need(len(binding.container) <= MAX_CONTAINER and binding.container.isprintable(), binding.name, "bad container")
-    _need(len(binding.services) <= MAX_SERVICES, binding.name, f"{len(binding.services)} services")
-    _need(all(map(is_service, binding.services)), binding.name, "a service that is none")
+    if not is_name(binding.name):
+        raise ProtocolError(f"name {binding.name[:32]!a}")
+    if len(binding.address) not in _ADDRESS_SIZES:
+        raise ProtocolError(f"{binding.name}: an address of {len(binding.address)} bytes")
+    if len(binding.container) > MAX_CONTAINER or not binding.container.isprintable():
+        raise ProtocolError(f"{binding.name}: a container that is none")
+    if binding.services and not (len(binding.services) <= MAX_SERVICES and all(map(is_service, binding.services))):
+        raise ProtocolError(f"{binding.name}: services too many or that are none")
 
 
 def _check_births(*births: int) -> None:

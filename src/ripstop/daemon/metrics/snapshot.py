@@ -75,3 +75,4 @@ class Snapshot:
     datapath: KernelCounts
     ipam: AllocatorStatus
     multicast: GroupCounts
+    dns: types.DnsStatus
