@@ -25,6 +25,7 @@ from ripstop.daemon import views
 from ripstop.daemon.config import Config, parse_target
 from ripstop.daemon.containers import Containers, check_wait
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.guards import guard_names
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
 from ripstop.daemon.membership import Membership
@@ -65,8 +66,8 @@ class Controller:
             "version": self.version, "status": self.status, "peers": self.peers, "connections": self.connections,
             "routes": self.routes, "targets": self.targets, "ipam": self.ipam, "ports": self.ports,
             "report": self.report, "attach": self.attach, "detach": self.detach, "expose": self.expose,
-            "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
-            "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
+            "guard": self.guard, "hide": self.hide, "connect": self.connect, "forget": self.forget,
+            "down": self.down, "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
             "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
             "dns": self.dns, "names": self.names, "lookup": self.lookup,
             "add_name": self.add_name, "remove_name": self.remove_name,
@@ -155,7 +156,7 @@ class Controller:
 
     async def ports(self, _request: None) -> list[types.Port]:
         """Answer `ports`."""
-        return [self._port(port) for port in self._containers.ports]
+        return await self._ports(self._containers.ports)
 
     async def report(self, _request: None) -> types.Report:
         """Answer `report`."""
@@ -172,7 +173,7 @@ class Controller:
             routes=tuple(views.routes(self._node.mesh)),
             targets=tuple(views.targets(self._node.mesh)),
             ipam=views.ipam(self._node),
-            ports=tuple([self._port(port) for port in self._containers.ports]),
+            ports=tuple(await self._ports(self._containers.ports)),
             multicast=await self._membership.status(),
             dns=self._names.status(),
             names=tuple(await self._names.all(REPORTED_NAMES)),
@@ -185,11 +186,15 @@ class Controller:
 
     async def attach(self, request: types.AttachRequest) -> types.Port:
         """Answer `attach`."""
-        return self._port(await self._containers.attach(request))
+        return self._port(await self._containers.attach(request), {})
 
     async def detach(self, request: types.DetachRequest) -> types.Detached:
         """Answer `detach`."""
-        return types.Detached(tuple([self._port(port) for port in await self._containers.detach(request)]))
+        return types.Detached(tuple([self._port(port, {}) for port in await self._containers.detach(request)]))
+
+    async def guard(self, request: types.GuardRequest) -> list[types.Port]:
+        """Answer `guard`."""
+        return await self._ports(await self._containers.guard(request))
 
     async def expose(self, request: types.ExposeRequest) -> types.Exposed:
         """Answer `expose`."""
@@ -292,14 +297,12 @@ class Controller:
         """Answer `down`: the answer leaves, then everything goes."""
         self._go_down()
 
-    def _port(self, port: PortRecord) -> types.Port:
+    async def _ports(self, ports: tuple[PortRecord, ...]) -> list[types.Port]:
+        stopped = await self._containers.stopped()
+        return [self._port(port, stopped.get(port.host_ifname, {})) for port in ports]
+
+    def _port(self, port: PortRecord, stopped: dict[str, int]) -> types.Port:
         return types.Port(
-            port.container,
-            port.netns,
-            port.ifname,
-            port.host_ifname,
-            port.mac,
-            port.addresses,
-            self._containers.mtu,
-            tuple(one.name for one in port.names),
-        )
+            port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu,
+            guard_names(port.guards), port.allowed, stopped, tuple(one.name for one in port.names),
+        )  # fmt: skip

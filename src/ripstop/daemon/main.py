@@ -153,13 +153,12 @@ class _Daemon:
             )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
-            running = [
-                tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), name_server.run())
-            ]
             former = await self._kernel.run(host.former_deliveries)
-            await containers.adopt()
+            await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             names = Names(config, store, driver, containers, name_server)
             names.restore()
+            works = (driver.run(), reconciler.run(), sensors.run(), name_server.run())
+            running = [tasks.create_task(work) for work in works]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
