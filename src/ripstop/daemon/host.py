@@ -107,7 +107,7 @@ class Host:
             if ifindex not in wanted and ifindex != self._host_port:
                 self.datapath.remove_port(ifindex)
         for name in sorted(known & living.keys()):
-            self.datapath.add_port(living[name])
+            self.datapath.add_port(living[name], guard=records[name].guard)
             self._ports[name] = living[name]
         return [records[name] for name in sorted(known & living.keys())]
 
@@ -157,11 +157,23 @@ class Host:
             )
         try:
             self._links.describe(port.host_ifname, description(port))
-            self.datapath.add_port(made.ifindex)
+            self.datapath.add_port(made.ifindex, guard=port.guard)
         except BaseException:
             self._links.delete(port.host_ifname)
             raise
         self._ports[port.host_ifname] = made.ifindex
+
+    def guard_port(self, port: PortRecord) -> None:
+        """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
+        ifindex = self._ports.get(port.host_ifname)
+        if ifindex is not None:
+            self._links.describe(port.host_ifname, description(port))
+            self.datapath.add_port(ifindex, guard=port.guard)
+
+    def stopped(self) -> dict[str, dict[str, int]]:
+        """Return how many frames guards stopped, by port and reason."""
+        found = self.datapath.guards.stopped()
+        return {name: found[ifindex] for name, ifindex in self._ports.items() if ifindex in found}
 
     def delete_port(self, host_ifname: str) -> None:
         """Unplug a container's interface; one that is gone is fine."""

@@ -147,9 +147,9 @@ class _Daemon:
             containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler)
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
-            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
             former = await self._kernel.run(host.former_deliveries)
-            await containers.adopt()
+            await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
+            running = [tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run())]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()

@@ -21,6 +21,7 @@ from ripstop.kernel import abi, bpf, bpf_tc
 from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
 from ripstop.kernel.groups import Groups
+from ripstop.kernel.guards import Guard, Guards
 from ripstop.kernel.ring import RingReader
 
 OBJECT = Path(__file__).parent / "objects" / "overlay.bpf.o"
@@ -87,6 +88,7 @@ class Datapath:
         self._ring = RingReader(self._maps["upcalls"])
         self._config = _Config(*abi.CONFIG.packer.unpack(self._maps["config"].lookup(_ZERO) or b""))
         self._devices = self._read_devices()
+        self.guards = Guards(self._maps["guards"])
         self._tables = {name: dict(self._maps[name].items()) for name in ("vteps", "routes", "trees")}
         self.groups = Groups(self._maps, self._devices, self._tables["trees"], self._void_decisions)
 
@@ -130,13 +132,16 @@ class Datapath:
         self._attach(ifindex, DeviceFlags.COMPANION)
         self._write_config(replace(self._config, companion=ifindex))
 
-    def add_port(self, ifindex: int, host: bool = False, flood: bool = True) -> None:
+    def add_port(self, ifindex: int, host: bool = False, flood: bool = True, guard: Guard | None = None) -> None:
         """Make a device a port of the switch: the host's side of a container's veth pair.
+
+        Asked again, it changes the port; each frame is judged by one guard, that of before or this one.
 
         Args:
             ifindex: the device; up already, or frames wait for it in vain.
             host: its other end is this host's own interface, in this namespace.
             flood: it gets broadcast, multicast and unknown frames; without an address the host wants none.
+            guard: what it may send; None: all that a switch passes.
         """
         flags = DeviceFlags.PORT
         if host:
@@ -146,7 +151,12 @@ class Datapath:
             flags |= DeviceFlags.FLOOD
         if host:  # first, so that no frame is handed to it as to a container
             self._write_config(replace(self._config, host_port=ifindex))
+        if guard is not None:
+            self.guards.put(ifindex, guard)
+            flags |= DeviceFlags.GUARDED
         self._attach(ifindex, flags)
+        if guard is None:
+            self.guards.remove(ifindex)
 
     def remove_port(self, ifindex: int) -> None:
         """Take a port off, and forget the MACs behind it; its device may be gone already."""
@@ -166,6 +176,7 @@ class Datapath:
                     self._write_config(replace(self._config, host_port=0))
                 self._write_config(self._config)
         bpf_tc.detach_ingress(ifindex)
+        self.guards.remove(ifindex)
 
     def use_snooping(self, on: bool, flood_unknown: bool = False) -> None:
         """Forward groups by membership, as `groups` has it; without it they flood.
@@ -296,6 +307,7 @@ class Datapath:
                 self.remove_port(ifindex)
             else:
                 self.detach(ifindex)
+        self.guards.keep(self._with_role(DeviceFlags.GUARDED))
 
     def _attach(self, ifindex: int, flags: DeviceFlags) -> None:
         bpf_tc.attach_ingress(ifindex, self._program(flags))
@@ -313,6 +325,8 @@ class Datapath:
             return self._loaded.program_fd("from_underlay")
         if flags & DeviceFlags.COMPANION:
             return self._loaded.program_fd("from_companion")
+        if flags & DeviceFlags.GUARDED:
+            return self._loaded.program_fd("from_guarded")
         return self._loaded.program_fd("from_port")
 
     def _allow_lookups(self, ifindex: int) -> None:
