@@ -176,6 +176,42 @@ def _add_instance(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how often containers are asked which groups they want (default: 10)",
     )
+    _add_names(parser)
+
+
+def _add_names(parser: ArgumentParser) -> None:
+    """Add what can be chosen about a daemon's name server."""
+    add = parser.add_argument
+    add("--no-dns", action="store_true", help="answer no names")
+    add("--dns-domain", default="ripstop.local", metavar="NAME", help="what names are below (default: ripstop.local)")
+    add(
+        "--dns-ttl",
+        type=int,
+        default=1,
+        metavar="SECONDS",
+        help="how long resolvers may keep what they heard of names (default: 1)",
+    )
+    add(
+        "--dns-listen",
+        action="append",
+        default=[],
+        metavar="ADDR[:PORT]",
+        help="answer names here too, besides the host's overlay address; may be repeated",
+    )
+    add(
+        "--dns-allow",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="who may ask about other domains too, besides the overlay and this host; may be repeated",
+    )
+    add(
+        "--dns-resolv-conf",
+        type=arguments.directory,
+        default=arguments.directory("/etc/resolv.conf"),
+        metavar="FILE",
+        help="names the servers that are asked about other domains (default: /etc/resolv.conf)",
+    )
 
 
 def _add_status(parser: ArgumentParser) -> None:

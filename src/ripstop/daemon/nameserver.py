@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ripstop.core.errors import ProtocolError
+from ripstop.daemon.config import Config
 from ripstop.wire.dns_feed import Listen, NameRow, Rows
 from ripstop.wire.dns_report import Frames, Report, encode
 
@@ -38,6 +39,12 @@ class NameServerConfig:
     universe: str = "10.32.0.0/12"  # its reverse names are ours, and its containers may ask about other domains
     allow: tuple[str, ...] = ()  # networks that may ask about other domains too
     resolv_conf: str = "/etc/resolv.conf"
+
+    @classmethod
+    def of(cls, config: Config) -> "NameServerConfig":
+        """Return what an instance's name server is told."""
+        resolv_conf = str(config.dns_resolv_conf)
+        return cls(config.dns_domain.removesuffix("."), config.dns_ttl, config.range, config.dns_allow, resolv_conf)
 
     @property
     def arguments(self) -> list[str]:

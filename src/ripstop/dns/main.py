@@ -2,31 +2,33 @@
 
 import argparse
 import gc
+import math
 import signal
 import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Network
+from pathlib import Path
 from random import Random, SystemRandom
 
+from ripstop.dns.access import Access, is_own
 from ripstop.dns.batch import Batch
 from ripstop.dns.feed import Feed
+from ripstop.dns.forwarding import Forwarder
 from ripstop.dns.listeners import Listeners
 from ripstop.dns.loop import Loop
-from ripstop.dns.responder import Responder
+from ripstop.dns.resolvconf import ResolvConf, without_own
+from ripstop.dns.responder import Responder, Send
+from ripstop.dns.tcp import Streams
 from ripstop.dns.udp import Datagrams
+from ripstop.dns.upstream import Upstream
 from ripstop.dns.zone import Zone
 from ripstop.wire.dns import Query, Rcode, reply
 from ripstop.wire.dns_feed import Listen, Rows
 from ripstop.wire.dns_report import Report
 
 REPORT_INTERVAL = 1.0  # seconds
-
-
-class _Nobody:
-    def ask(self, query: Query, client: str, limit: int, send: Callable[[bytes], None]) -> None:
-        send(reply(query, Rcode.REFUSED))
 
 
 class Server:
@@ -37,8 +39,12 @@ class Server:
         self._counters: Counter[str] = Counter()
         self._rng = Random(SystemRandom().getrandbits(128))
         self._zone = Zone(args.domain, args.ttl, IPv4Network(args.universe))
-        self._responder = Responder(self._zone, _Nobody(), self._rng, self._counters)
+        self._resolv_conf = ResolvConf(Path(args.resolv_conf))
+        self._access = Access((args.universe, *args.allow), is_own)
+        self._forwarder = Forwarder(Upstream(self._loop, self._received, self._failed), self._rng, self._counters)
+        self._responder = Responder(self._zone, self._forward, self._rng, self._counters)
         self._batch = Batch()
+        self._armed = math.inf
         self._listeners = Listeners(self._loop, self._serve, self._report)
         self._feed = Feed(socket.socket(fileno=args.feed), self._loop, self._take)
 
@@ -53,14 +59,46 @@ class Server:
         else:
             self._responder.apply(message)
 
+    def _forward(self, query: Query, client: str, limit: int, send: Send) -> None:
+        """Ask others, if whoever asks us may; the servers are as of now."""
+        now = self._loop.now()
+        if not self._access.allows(client, now):
+            self._counters["refused"] += 1
+            send(reply(query, Rcode.REFUSED))
+            return
+        servers = self._resolv_conf.servers(now)
+        self._forwarder.use(without_own(servers, self._listeners.places, is_own))
+        self._forwarder.ask(query, client, limit, send, now)
+        self._arm()
+
+    def _received(self, exchange: int, message: bytes) -> None:
+        self._forwarder.received(exchange, message, self._loop.now())
+        self._arm()
+
+    def _failed(self, exchange: int) -> None:
+        self._forwarder.failed(exchange, self._loop.now())
+        self._arm()
+
+    def _arm(self) -> None:
+        """Wake up when the forwarder next has something to do."""
+        if self._forwarder.deadline < self._armed:
+            self._armed = self._forwarder.deadline
+            self._loop.call_at(self._armed, self._late)
+
+    def _late(self) -> None:
+        self._armed = math.inf
+        self._forwarder.tick(self._loop.now())
+        self._arm()
+
     def _serve(self, datagrams: socket.socket, stream: socket.socket) -> Callable[[], None]:
         served = Datagrams(datagrams, self._batch, self._responder, self._rng, self._counters)
+        streams = Streams(stream, self._loop, self._responder, self._counters)
         self._loop.watch(datagrams.fileno(), served.ready)
 
         def end() -> None:
             self._loop.forget(datagrams.fileno())
             datagrams.close()
-            stream.close()
+            streams.close()
 
         return end
 
@@ -69,7 +107,9 @@ class Server:
         self._loop.call_at(self._loop.now() + REPORT_INTERVAL, self._tick)
 
     def _report(self) -> None:
-        self._feed.report(Report(self._listeners.state(), len(self._zone), (), dict(self._counters)))
+        self._feed.report(
+            Report(self._listeners.state(), len(self._zone), self._forwarder.servers, dict(self._counters))
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:

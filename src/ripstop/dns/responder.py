@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import Final, Protocol
+from typing import Final
 
 from ripstop.dns.fast import Fast
 from ripstop.dns.zone import Answer, Zone
@@ -17,11 +17,7 @@ MAX_ORDERS = 64  # of the addresses of one name
 Send = Callable[[bytes], None]  # takes the answer to a client, now or later
 
 
-class Forward(Protocol):
-    """Whoever asks others."""
-
-    def ask(self, query: Query, client: str, limit: int, send: Send) -> None:
-        """Find the answer for an address and send it, cut to `limit` bytes."""
+Forward = Callable[[Query, str, int, Send], None]  # takes a client's address, and how long its answer may be
 
 
 class Responder:
@@ -56,7 +52,7 @@ class Responder:
             return dns.reply(query, Rcode.REFUSED)
         answer = self._zone.answer(query)
         if answer is None:
-            self._forward.ask(query, client, limit, send)
+            self._forward(query, client, limit, send)
             return None
         self._counters["local"] += 1
         reply = self._reply(query, answer, limit)

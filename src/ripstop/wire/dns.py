@@ -112,6 +112,11 @@ class Resource:
         return self.name + _RECORD.pack(self.type, IN, self.ttl, len(self.rdata)) + self.rdata
 
 
+def is_question(message: bytes) -> bool:
+    """Return whether this may be answered at all: an answer to an answer would begin a game without end."""
+    return len(message) >= HEADER and not message[2] & QR >> 8
+
+
 def parse_query(message: bytes) -> Query:
     """Read a question.
 
@@ -119,11 +124,9 @@ def parse_query(message: bytes) -> Query:
         NoQuestionError: nothing that may be answered.
         QuestionError: something that is answered with an error.
     """
-    if len(message) < HEADER:
-        raise NoQuestionError(f"{len(message)} bytes, want at least {HEADER}")
+    if not is_question(message):
+        raise NoQuestionError("an answer, or too short for a header")
     number, flags, questions, answers, authority, additional = _COUNTS.unpack_from(message)
-    if flags & QR:
-        raise NoQuestionError("an answer")
     if flags & _OPCODE:
         raise QuestionError(Rcode.NOTIMP, f"opcode {(flags & _OPCODE) >> 11}")
     if questions != 1 or answers or authority:
