@@ -143,7 +143,7 @@ class Containers:
             holder = ports.holder(container, request.ifname)
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
-            names = naming.registrations(request.hostnames, self._config.dns_domain)
+            names = naming.registrations(request.hostnames, self._config.dns_domain.removesuffix("."))
             gateway = self._gateway() if request.gateway else ""
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)

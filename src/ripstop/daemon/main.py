@@ -23,7 +23,7 @@ from ripstop.core.mesh.mesh import Settings
 from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
-from ripstop.daemon.config import Config
+from ripstop.daemon.config import DNS_PORT, Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
 from ripstop.daemon.driver import Driver
@@ -43,7 +43,6 @@ from ripstop.store.sqlite import Store
 from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
 
-DNS_PORT = 53
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
 
 
@@ -145,11 +144,11 @@ class _Daemon:
             reconciler = Reconciler(
                 self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
             )
-            name_server = NameServer(NameServerConfig(config.dns_domain, universe=str(config.universe)))
+            name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
             containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler,
-                lambda exposed: name_server.listen(_places(exposed)),
+                lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
             )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
@@ -157,7 +156,7 @@ class _Daemon:
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             names = Names(config, store, driver, containers, name_server)
             names.restore()
-            works = (driver.run(), reconciler.run(), sensors.run(), name_server.run())
+            works = [driver.run(), reconciler.run(), sensors.run(), *([name_server.run()] if name_server else [])]
             running = [tasks.create_task(work) for work in works]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
@@ -196,9 +195,9 @@ class _Daemon:
         self._stop.set()
 
 
-def _places(exposed: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+def _places(config: Config, exposed: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """Return where names are answered, given the host's addresses on the overlay."""
-    return tuple((address.partition("/")[0], DNS_PORT) for address in exposed)
+    return (*((address.partition("/")[0], DNS_PORT) for address in exposed), *config.dns_places)
 
 
 async def _listen(control: ControlTransport) -> None:

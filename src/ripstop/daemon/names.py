@@ -32,10 +32,11 @@ class Names:
     """Everything that has a name on this host, and what other hosts say."""
 
     def __init__(
-        self, config: Config, store: Store, driver: Driver, containers: Containers, server: NameServer
+        self, config: Config, store: Store, driver: Driver, containers: Containers, server: NameServer | None
     ) -> None:
-        self._config, self._store, self._driver, self._containers = config, store, driver, containers
-        self._server = server
+        self._store, self._driver, self._containers = store, driver, containers
+        self._server = server  # None: this host answers nobody
+        self._domain = config.dns_domain.removesuffix(".")
         self._mesh, self._dns = driver.node.mesh, driver.node.dns
         self._addresses: dict[bytes, tuple[Registration, ...]] = {}
 
@@ -56,7 +57,7 @@ class Names:
         """
         if request.container and request.address:
             raise RequestError("say which: a container or an address")
-        name = naming.parse_name(request.name, self._config.dns_domain)
+        name = naming.parse_name(request.name, self._domain)
         wanted = Registration(name, naming.parse_services(request.services))
 
         def change(names: tuple[Registration, ...]) -> tuple[Registration, ...]:
@@ -85,7 +86,7 @@ class Names:
         """
         if request.container and request.address:
             raise RequestError("say which: a container or an address")
-        key = naming.parse_name(request.name, self._config.dns_domain).lower()
+        key = naming.parse_name(request.name, self._domain).lower()
 
         def change(names: tuple[Registration, ...]) -> tuple[Registration, ...]:
             return tuple(one for one in names if one.key != key)
@@ -120,7 +121,7 @@ class Names:
             packed = ip_address(text).packed
             views = [view async for view in self._all() if view.binding.address == packed]
         else:
-            views = self._dns.of(naming.parse_name(text, self._config.dns_domain).lower())
+            views = self._dns.of(naming.parse_name(text, self._domain).lower())
         if not views:
             raise NotFoundError(f"{text} is not known; `ripstop dns list` shows all names")
         return self._render(views)
@@ -142,27 +143,27 @@ class Names:
         """Return how names are doing."""
         table = self._dns.table
         return types.DnsStatus(
-            domain=self._config.dns_domain,
+            domain=self._domain,
             names=len(table),
             hosts=tuple([
                 types.DnsHost(self._mesh.nickname(peer), peer, table.count(peer), self._dns.is_hidden(peer))
                 for peer in self._dns.peers
             ]),
-            server=_render(self._server.status()),
+            server=_render(self._server.status()) if self._server else None,
         )  # fmt: skip
 
     def problems(self) -> tuple[str, ...]:
         """Return what keeps names from being answered here, one line each."""
+        if self._server is None:
+            return ()
         server = self._server.status()
-        died = (
-            f"the name server died ({server.problem}); it is started again" if not server.pid and server.problem else ""
-        )
-        silent = (
+        if not server.pid and server.problem:
+            return (f"the name server died ({server.problem}); it is started again",)
+        return tuple([
             f"names are not answered on {place.address} port {place.port}: {place.problem}"
             for place in server.listening
-            if place.problem and not died
-        )
-        return (*((died,) if died else ()), *silent)
+            if place.problem
+        ])  # fmt: skip
 
     async def _name_address(self, address: bytes, names: tuple[Registration, ...]) -> None:
         before = self._addresses.get(address, ())

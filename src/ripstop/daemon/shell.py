@@ -31,7 +31,7 @@ class Shell:
         source: Callable[[UnderlayIp], UnderlayIp | None],
         ports: PortSocket,
         mac: bytes,
-        names: NameServer,
+        names: NameServer | None,
     ) -> None:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
@@ -61,7 +61,8 @@ class Shell:
                 if not self._ports.send(port, snoop.encode(family, query, self._mac)):
                     self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
             case Serve(rows, complete):
-                self._names.publish(rows, complete=complete)
+                if self._names is not None:
+                    self._names.publish(rows, complete=complete)
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):
