@@ -369,12 +369,13 @@ class Containers:
     async def _rename(
         self, holder: Holder, before: tuple[Binding, ...], after: tuple[Binding, ...], item: tuple[str, bytes]
     ) -> None:
-        await self._use_names(holder, after)
         try:
+            await self._use_names(holder, after)
             self._store.put([item])
-        except StoreError as error:
-            await self._use_names(holder, before)
-            raise RequestError(f"{error}; nothing was changed") from None
+        except RipstopError as error:
+            with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
+                await self._use_names(holder, before)
+            raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
 
     async def _use_names(self, holder: Holder, bindings: tuple[Binding, ...]) -> None:
         if bindings or self._driver.node.dns.bindings(holder):

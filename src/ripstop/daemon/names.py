@@ -1,6 +1,7 @@
 """Names as people give, take and see them; those of containers are kept with their interfaces, the others here."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -11,7 +12,7 @@ import msgspec
 from ripstop.api import types
 from ripstop.core.dns.dns import NameView
 from ripstop.core.dns.messages import Binding
-from ripstop.core.errors import NotFoundError, RequestError
+from ripstop.core.errors import NotFoundError, RequestError, RipstopError, StartError
 from ripstop.core.events import NamesRequested, NamesRestored
 from ripstop.core.names import Holder
 from ripstop.daemon import naming
@@ -21,10 +22,11 @@ from ripstop.daemon.driver import Driver
 from ripstop.daemon.nameserver import NameServer, NameServerStatus
 from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import HOST
-from ripstop.store.sqlite import Store, StoreError
+from ripstop.store.sqlite import Store
 
 log = logging.getLogger("ripstop.dns")
 _PREFIX = "dns/address/"  # + address in hex: the registrations of a bare address
+Change = Callable[[tuple[Registration, ...]], tuple[Registration, ...]]  # from the names of something to others
 _BREATH = 1000  # names looked at until others have their turn
 
 
@@ -38,6 +40,7 @@ class Names:
         self._server = server  # None: this host answers nobody
         self._domain = config.dns_domain.removesuffix(".")
         self._mesh, self._dns = driver.node.mesh, driver.node.dns
+        self._changing = asyncio.Lock()  # one order after the other: each begins with what the one before left
         self._addresses: dict[bytes, tuple[Registration, ...]] = {}
 
     def restore(self) -> None:
@@ -45,7 +48,7 @@ class Names:
         holders = self._containers.bindings()
         for key, value in self._store.load(_PREFIX).items():
             address = bytes.fromhex(key.removeprefix(_PREFIX))
-            self._addresses[address] = msgspec.msgpack.decode(value, type=tuple[Registration, ...])
+            self._addresses[address] = _decode(key, value)
             holders[_holder(address)] = _bindings(address, self._addresses[address])
         self._driver.post(NamesRestored(holders))
 
@@ -63,6 +66,12 @@ class Names:
         def change(names: tuple[Registration, ...]) -> tuple[Registration, ...]:
             return (*(one for one in names if one.key != wanted.key), wanted)
 
+        async with self._changing:
+            await self._change(request, change)
+        log.info("%s is a name of %s", name, request.container or request.address or "this host")
+        return self.find(wanted.key)
+
+    async def _change(self, request: types.NameRequest, change: Change) -> None:
         if request.address:
             address = naming.parse_address(request.address)
             await self._name_address(address, change(self._addresses.get(address, ())))
@@ -75,8 +84,6 @@ class Names:
             await self._containers.name_host(change(self._containers.exposed.names))
         else:
             await self._name_container(request.container, change)
-        log.info("%s is a name of %s", name, request.container or request.address or "this host")
-        return self.find(wanted.key)
 
     async def remove(self, request: types.NameRequest) -> list[types.Name]:
         """Take a name from a container, an address or this host itself; from all of them if none is said.
@@ -91,6 +98,15 @@ class Names:
         def change(names: tuple[Registration, ...]) -> tuple[Registration, ...]:
             return tuple(one for one in names if one.key != key)
 
+        async with self._changing:
+            removed = await self._take(request, change)
+        if not removed:
+            raise NotFoundError(self._absence(request.name, key, request.container or request.address))
+        log.info("%s is a name of %s no more", key, request.container or request.address or "anything here")
+        return self.find(key)
+
+    async def _take(self, request: types.NameRequest, change: Change) -> bool:
+        """Return whether there was anything to take away."""
         everywhere = not (request.container or request.address)
         removed = False
         wanted = naming.parse_address(request.address) if request.address else b""
@@ -106,10 +122,7 @@ class Names:
             if (everywhere or port.container == request.container) and change(port.names) != port.names:
                 await self._containers.name_port(port, change(port.names))
                 removed = True
-        if not removed:
-            raise NotFoundError(self._absence(request.name, key, request.container or request.address))
-        log.info("%s is a name of %s no more", key, request.container or request.address or "anything here")
-        return self.find(key)
+        return removed
 
     async def lookup(self, text: str) -> list[types.Name]:
         """Return all addresses of a name, or all names of an address.
@@ -167,13 +180,14 @@ class Names:
 
     async def _name_address(self, address: bytes, names: tuple[Registration, ...]) -> None:
         before = self._addresses.get(address, ())
-        await self._announce(address, names)
         try:
+            await self._announce(address, names)
             value = msgspec.msgpack.encode(names) if names else None
             self._store.put([(_PREFIX + address.hex(), value)])
-        except StoreError as error:
-            await self._announce(address, before)
-            raise RequestError(f"{error}; nothing was changed") from None
+        except RipstopError as error:
+            with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
+                await self._announce(address, before)
+            raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
         self._addresses[address] = names
         if not names:
             del self._addresses[address]
@@ -181,9 +195,7 @@ class Names:
     async def _announce(self, address: bytes, names: tuple[Registration, ...]) -> None:
         await self._driver.ask(lambda number: NamesRequested(number, _holder(address), _bindings(address, names)))
 
-    async def _name_container(
-        self, container: str, change: Callable[[tuple[Registration, ...]], tuple[Registration, ...]]
-    ) -> None:
+    async def _name_container(self, container: str, change: Change) -> None:
         found = [port for port in self._containers.ports if port.container == container]
         if not found:
             raise NotFoundError(f"container {container} is not attached here; `ripstop ps` lists what is")
@@ -219,6 +231,13 @@ class Names:
             )
             for view in views
         ]
+
+
+def _decode(key: str, value: bytes) -> tuple[Registration, ...]:
+    try:
+        return msgspec.msgpack.decode(value, type=tuple[Registration, ...])
+    except msgspec.DecodeError as error:
+        raise StartError(f"state entry {key} is damaged ({error}); start with another --state-dir") from None
 
 
 def _render(server: NameServerStatus) -> types.DnsServer:

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ripstop.core.dns.dns import SLICE, Dns
-from ripstop.core.dns.messages import MAX_BINDINGS, SHARDS, Binding, Bindings, NameRow, Record, Service
+from ripstop.core.dns.messages import MAX_BINDINGS, MAX_SHARD, SHARDS, Binding, Bindings, NameRow, Record, Service
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Serve
 from ripstop.core.errors import ExhaustedError
 from ripstop.core.mesh.limits import check_entry
-from ripstop.core.mesh.messages import Entry
+from ripstop.core.mesh.messages import Entry, Gossip
 from ripstop.core.mesh.replica import Replica
 from ripstop.core.names import Holder, PeerName, RequestId
+from ripstop.wire.control import encode
 
 A, B, C = (PeerName(letter * 16) for letter in "abc")
 HTTP, DNS = Service("http", "tcp", 80), Service("dns", "udp", 53)
@@ -222,6 +223,18 @@ def test_there_is_an_end_to_addresses_of_one_name() -> None:
     (refusal,) = here.results
     assert isinstance(refusal, ExhaustedError) and "web" in str(refusal)
     assert here.entries == [] and here.answers == {}
+
+
+def test_no_entry_is_ever_longer_than_a_message_may_be() -> None:
+    here = Side(A)
+    services = tuple(Service(f"{number:015}", "tcp", number) for number in range(1, 17))
+    bare = [Binding("w" * 60, f"{number:0128}", number.to_bytes(16, "big")) for number in range(1000)]
+    rich = [Binding(one.name, one.container, one.address, services) for one in bare]
+    here.give(X, *bare)
+    here.give(X, *rich)  # as many, but larger
+    here.give(X, *rich[:430])
+    assert [isinstance(result, ExhaustedError) for result in here.results] == [False, True, False]
+    assert all(len(encode(Gossip((entry,)))) <= MAX_SHARD for entry in here.entries)
 
 
 names = st.sampled_from(["web", "Web", "db", "db.prod", "_sip", "a-b", "x1", "x2"])

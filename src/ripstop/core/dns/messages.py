@@ -10,7 +10,7 @@ MAX_NAME = 190  # characters of a name without the domain, which so has room for
 MAX_CONTAINER = 128  # characters
 MAX_SERVICES = 16  # of one binding
 MAX_BINDINGS = 32768  # of one peer; 64 in a shard on average
-MAX_SHARD = 256 * 1024  # bytes of one shard, about
+MAX_SHARD = 256 * 1024  # bytes of one shard; a quarter of what a message may have
 PROTOCOLS = ("tcp", "udp")
 # A label as in RFC 1123, section 2.1, and underscores, which names of services have (RFC 2782).
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -71,8 +71,8 @@ def shard_of(key: str) -> int:
 
 
 def size_of(binding: Binding) -> int:
-    """Return about how many bytes a binding takes on the wire."""
-    return len(binding.name) + len(binding.container.encode()) + 24 + 24 * len(binding.services)
+    """Return how many bytes a binding takes on the wire at most."""
+    return len(binding.name) + len(binding.container.encode()) + 28 + 24 * len(binding.services)
 
 
 def is_name(text: str) -> bool:

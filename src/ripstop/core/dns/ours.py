@@ -29,7 +29,7 @@ class Ours:
             ExhaustedError: they are more than there is room for.
         """
         wanted, had = list(bindings), self.get(holder)
-        if len(wanted) <= len(had):
+        if len(wanted) <= len(had) and sum(map(size_of, wanted)) <= sum(map(size_of, had)):
             return
         if self.count + len(wanted) - len(had) > MAX_BINDINGS:
             raise ExhaustedError(f"this host has {self.count} names of at most {MAX_BINDINGS}; remove some first")
