@@ -85,8 +85,8 @@ class NameServerStatus:
 class NameServer:
     """One process at a time, and all that it has to know."""
 
-    def __init__(self, config: NameServerConfig) -> None:
-        self._config = config
+    def __init__(self, config: NameServerConfig, silence: float = SILENCE) -> None:
+        self._config, self._silence = config, silence
         self._rows: dict[str, NameRow] = {}  # by name in lower case
         self._places: tuple[tuple[str, int], ...] = ()
         self._untold: dict[str, NameRow] = {}
@@ -187,15 +187,17 @@ class NameServer:
         frames = Frames(msgspec.msgpack.Decoder(Report))
         try:
             while True:
-                async with asyncio.timeout(SILENCE):
+                async with asyncio.timeout(self._silence):
                     received = await reader.read(_READ)
                 if not received:
                     return ""
                 for report in frames.feed(received):
                     self._heard(report)
         except TimeoutError:
-            return f"said nothing for {SILENCE:g} s"
-        except (OSError, ProtocolError) as error:
+            return f"said nothing for {self._silence:g} s"
+        except OSError:  # it died with something unread
+            return ""
+        except ProtocolError as error:
             return str(error)
 
     def _heard(self, report: Report) -> None:

@@ -19,13 +19,16 @@ class Feed:
         self._socket, self._loop, self._take = opened, loop, take
         decoder: msgspec.msgpack.Decoder[Rows | Listen] = msgspec.msgpack.Decoder(Rows | Listen)
         self._frames = Frames(decoder)
+        self._unsent = b""
         opened.setblocking(False)
         loop.watch(opened.fileno(), self._ready)
 
     def report(self, report: Report) -> None:
-        """Tell the daemon, unless it does not listen: the next report says all that this one did."""
+        """Tell the daemon, unless it still has to take the last one: the next report says all that this one did."""
         try:
-            self._socket.send(encode(report))
+            if not self._unsent:
+                self._unsent = encode(report)
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             return
         except OSError:

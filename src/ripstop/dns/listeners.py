@@ -27,14 +27,16 @@ class Listeners:
         self._open: dict[Place, Callable[[], None]] = {}
         self._problems: dict[Place, str] = {}
         self._wanted: tuple[Place, ...] = ()
+        self._needed: tuple[Place, ...] = ()  # those of them that no wildcard covers
         self._waiting = False
 
     def listen(self, places: tuple[Place, ...]) -> None:
         """Answer at these places, and at no others."""
         self._wanted = places
-        for place in [place for place in self._open if place not in places]:
+        self._needed = tuple(place for place in places if not _is_covered(place, places))
+        for place in [place for place in self._open if place not in self._needed]:
             self._open.pop(place)()
-        self._problems = {place: problem for place, problem in self._problems.items() if place in places}
+        self._problems = {place: problem for place, problem in self._problems.items() if place in self._needed}
         self._try()
 
     def state(self) -> tuple[Listening, ...]:
@@ -47,7 +49,7 @@ class Listeners:
         return self._wanted
 
     def _try(self) -> None:
-        for place in self._wanted:
+        for place in self._needed:
             if place not in self._open:
                 try:
                     sockets = _sockets(place)
@@ -64,6 +66,12 @@ class Listeners:
     def _again(self) -> None:
         self._waiting = False
         self._try()
+
+
+def _is_covered(place: Place, places: tuple[Place, ...]) -> bool:
+    address, port = place
+    wildcard = "::" if ":" in address else "0.0.0.0"
+    return address != wildcard and (wildcard, port) in places
 
 
 def _sockets(place: Place) -> tuple[socket.socket, socket.socket]:

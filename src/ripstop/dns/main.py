@@ -3,6 +3,7 @@
 import argparse
 import gc
 import math
+import resource
 import signal
 import socket
 import sys
@@ -123,6 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resolv-conf", default="/etc/resolv.conf")
     for number in (signal.SIGINT, signal.SIGTERM):  # the daemon says when; a terminal tells all of its processes
         signal.signal(number, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each question to others and each TCP client has one
     gc.disable()  # names are many, and there are no cycles: looking for them would cost answers
     Server(parser.parse_args(arguments)).run()
     return 0

@@ -36,6 +36,7 @@ class Zone:
         self._names: dict[bytes, NameRow] = {}  # by the name in lower case, as on the wire but without the domain
         self._owners: dict[bytes, tuple[NameRow, ...]] = {}  # by address
         self._parents: dict[bytes, int] = {}  # names with names below them → how many
+        self._prefixes: dict[bytes, int] = {}  # first bytes of IPv4 addresses → how many begin so
 
     def __len__(self) -> int:
         return len(self._names)
@@ -204,8 +205,8 @@ class Zone:
         start = bytes(octets) + bytes(4 - len(octets))
         if not IPv4Network((start, length)).subnet_of(self._universe):
             return None
-        held = any(address.startswith(bytes(octets)) for address in self._owners) if length < 32 else False
-        return Answer(Rcode.NOERROR if held else Rcode.NXDOMAIN, (), self._reverse_soa(query))
+        rcode = Rcode.NOERROR if bytes(octets) in self._prefixes else Rcode.NXDOMAIN
+        return Answer(rcode, (), self._reverse_soa(query))
 
     def _reverse_soa(self, query: Query) -> tuple[Resource, ...]:
         """Return the SOA of the largest reverse zone that is wholly the overlay's, if the question is within one."""
@@ -226,6 +227,8 @@ class Zone:
         self._names[key] = row
         for record in row.records:
             self._owners[record.address] = (*self._owners.get(record.address, ()), row)
+            for prefix in _prefixes(record.address):
+                self._prefixes[prefix] = self._prefixes.get(prefix, 0) + 1
         for parent in _parents(key):
             self._parents[parent] = self._parents.get(parent, 0) + 1
 
@@ -237,12 +240,22 @@ class Zone:
                 self._owners[record.address] = left
             else:
                 self._owners.pop(record.address, None)
+            for prefix in _prefixes(record.address):
+                _take_one(self._prefixes, prefix)
         for parent in _parents(key):
-            if self._parents[parent] == 1:
-                del self._parents[parent]
-            else:
-                self._parents[parent] -= 1
+            _take_one(self._parents, parent)
         return row
+
+
+def _take_one(counts: dict[bytes, int], key: bytes) -> None:
+    if counts[key] == 1:
+        del counts[key]
+    else:
+        counts[key] -= 1
+
+
+def _prefixes(address: bytes) -> tuple[bytes, ...]:
+    return (address[:3], address[:2], address[:1]) if len(address) == 4 else ()
 
 
 def _question(kind: int) -> bytes:
