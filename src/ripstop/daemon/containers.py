@@ -449,7 +449,10 @@ class Containers:
         taken: list[str] = []
         try:
             for text in wanted or ("net:default",):  # one after the other: a failure must know what to undo
-                taken += [await self._take_one(holder, text, wait)]
+                found = await self._take_one(holder, text, wait)
+                if any(found.partition("/")[0] == known.partition("/")[0] for known in taken):
+                    raise RequestError(f"{text} overlaps what else is asked for: {found} would be there twice")
+                taken.append(found)
         except BaseException:
             if taken:
                 self._driver.post(ReleaseRequested(holder))
