@@ -114,6 +114,11 @@ class Controller:
         ipam = self._node.allocator.status()
         return (
             *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),
+            *(
+                f"the host at {address} has the name of this one: its state was copied; stop one of the two, delete its"
+                " state directory, and start it again"
+                for address in self._node.mesh.clones(self._driver.now)
+            ),
             *(f"range {contested} is claimed by two peers; it is not given out" for contested in ipam.contested),
             *ipam.foreign,
             *(text for text in (ipam.doubt, ipam.taking) if text),

@@ -26,6 +26,7 @@ from ripstop.daemon import identity, logs
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
+from ripstop.daemon.double import refuse_double
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
@@ -94,6 +95,8 @@ class _Daemon:
         try:
             name, incarnation = identity.load(store, config.name)
             identity.check_range(store, str(config.universe))
+            saved = store.load("")
+            await refuse_double(name, saved)
             nickname = config.nickname or socket.gethostname()
             advertise = tuple(UnderlayIp(address) for address in config.advertise)
             settings = Settings(
@@ -108,7 +111,7 @@ class _Daemon:
             who = Identity(name, incarnation, nickname)
             node_config = NodeConfig(who, settings, config.universe, init, disk, multicast)
             clock = asyncio.get_running_loop().time
-            node = Node(node_config, store.load(""), clock(), SystemRandom())
+            node = Node(node_config, saved, clock(), SystemRandom())
             host = await self._kernel.run(
                 lambda: Host(
                     name,
