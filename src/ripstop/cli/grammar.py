@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.cli import arguments, multicast_grammar
+from ripstop.cli import arguments, cni_grammar, multicast_grammar
 from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
@@ -86,6 +86,8 @@ def build(*, with_lab: bool = False) -> Grammar:
     multicast = add("multicast", "show who gets which multicast group, and join groups for others")
     for name, subcommand in multicast_grammar.fill(multicast):
         made[f"multicast {name}"] = subcommand
+    for name, subcommand in cni_grammar.fill(add("cni", "have container runtimes use this network")):
+        made[f"cni {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
     add("version", "print the versions of this program and of the daemon")
     if with_lab:

@@ -89,6 +89,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import multicast
 
             return multicast.run(args)
+        case "cni":
+            from ripstop.cli import cni
+
+            return cni.run(args)
         case "report" | "version":
             from ripstop.cli import report
 
