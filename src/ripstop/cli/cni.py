@@ -77,7 +77,7 @@ def _plugin(run_dir: Path, python: Path) -> str:
 def _network(args: argparse.Namespace) -> str:
     if not _NAME.fullmatch(args.name):
         raise UsageError(f"--name {args.name!r}: letters, digits, '_', '.', '-', up to 128")
-    ours: dict[str, object] = {"type": PLUGIN, "capabilities": {"ips": True, "mac": True}}
+    ours: dict[str, object] = {"type": PLUGIN, "capabilities": {"bandwidth": True, "ips": True, "mac": True}}
     if args.subnet:
         ours["subnet"] = args.subnet
     if args.mtu:
