@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bench.results import Results
 from bench.ways import DIRECT, KERNEL, LEAN, RELAYED, TITLES, UNDERLAY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DIRECTORY = Path(__file__).parent / "results"
 ROWS = {
@@ -116,6 +120,13 @@ def chart(results: Results, path: Path) -> None:
         axis.margins(y=0.2)
     axes[0].set_ylabel(f"compared with {TITLES[ways[0]]}")
     axes[0].legend(fontsize=8, loc="lower left")
+    finish(figure, results, path)
+
+
+def finish(figure: "Figure", results: Results, path: Path) -> None:
+    """Say beside a chart what it was measured on, and write it."""
+    from matplotlib import pyplot as plt
+
     machine = results.machine
     figure.suptitle(
         f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {results.date}", fontsize=8

@@ -24,6 +24,9 @@
 #define SNOOPS_PER_TICK 200  /* of one port */
 #define SNOOP_TICK	100000000ULL /* ns */
 
+#define GUARDED_V4 16 /* IPv4 addresses that a guarded port may use */
+#define GUARDED_V6 8  /* IPv6 addresses, its link-local one among them */
+
 /* The daemon's own frames: locally administered, so no container has it by default. */
 #define PROBE_MAC { 0x02, 0x72, 0x69, 0x70, 0x50, 0x42 }
 
@@ -50,6 +53,7 @@ enum device_flags {
 	DEVICE_UNDERLAY = 4,  /* a NIC of the host */
 	DEVICE_COMPANION = 8, /* the VXLAN device */
 	DEVICE_FLOOD = 16,    /* a port that gets copies of floods */
+	DEVICE_GUARDED = 32,  /* a port that runs from_guarded and has an element in `guards` */
 };
 
 struct device {
@@ -179,7 +183,38 @@ enum drop_reason {
 	DROP_NO_MEMBER,	     /* to a group that nobody joined */
 	DROP_SNOOP_RATE,     /* more membership messages than a port may send */
 	DROP_SNOOP_RING,     /* the daemon does not keep up with membership messages */
+	/* of guarded ports alone */
+	DROP_NO_GUARD,	      /* what the port may send is not known */
+	DROP_SPOOFED_MAC,     /* Ethernet source is not the port's */
+	DROP_SPOOFED_IP,      /* IP source is not the port's */
+	DROP_SPOOFED_ARP,     /* ARP that claims what is not the port's */
+	DROP_SPOOFED_ND,      /* neighbor discovery that does */
+	DROP_ROGUE_ROUTER,    /* a router advertisement */
+	DROP_ROGUE_REDIRECT,  /* an ICMP redirect */
+	DROP_ROGUE_DHCP,      /* what only a DHCP server sends */
+	DROP_UNGUARDED_TYPE,  /* an EtherType or a VLAN tag behind which nothing is looked at */
+	DROP_HIDDEN_HEADER,   /* headers that are malformed, or more than are looked through */
 	DROP_REASONS,
+};
+
+#define GUARD_REASONS (DROP_REASONS - DROP_NO_GUARD)
+
+/* What a guarded port is kept from. */
+enum guard_flags {
+	GUARD_MAC = 1,	  /* other Ethernet sources than its own */
+	GUARD_IP = 2,	  /* other IP sources, and claims in ARP and neighbor discovery */
+	GUARD_ROUTER = 4, /* router advertisements and redirects */
+	GUARD_DHCP = 8,	  /* acting as a DHCP server */
+};
+
+/* What a guarded port is. */
+struct guard {
+	__u64 mac; /* as mac_number has it */
+	enum guard_flags flags;
+	__u32 unused;
+	__be32 v4[GUARDED_V4];	      /* its addresses; 0 = free place */
+	__u8 v6[GUARDED_V6][16];      /* the same */
+	__u64 stopped[GUARD_REASONS]; /* frames, by drop reason */
 };
 
 struct upcall {

@@ -15,6 +15,27 @@ struct {
 	__type(value, struct config);
 } config SEC(".maps");
 
+/* Daemon writes, from_guarded reads, and adds to `stopped`.  Key: ifindex.  A hash, whose elements change as a whole:
+ * no frame is judged by one half of an old and one half of a new guard. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_DEVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct guard);
+} guards SEC(".maps");
+
+int from_port(struct __sk_buff *skb);
+
+/* Filled when the programs are loaded; from_guarded goes on with the first.  The kernel empties such a map when the
+ * last descriptor and pin are gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct __sk_buff *));
+} stages SEC(".maps") = { .values = { from_port } };
+
 /* Daemon writes, floods read.  Dense from 0 up to config.devices, so that a flood walks only what is there;
  * an element is one 8-byte word and so never seen half written. */
 struct {

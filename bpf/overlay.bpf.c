@@ -12,6 +12,7 @@
 #include "lib/fdb.h"
 #include "lib/flood.h"
 #include "lib/flow.h"
+#include "lib/guard.h"
 #include "lib/local.h"
 #include "lib/probe.h"
 #include "lib/send.h"
@@ -137,6 +138,23 @@ int from_port(struct __sk_buff *skb)
 	else if (is_group(frame.target))
 		learn(&now, frame.source, skb->ifindex, 0);
 	return flood_frame(skb, cfg, &frame, tree, &label, skb->ifindex, audience, &now);
+}
+
+/* Look at what a guarded port sends; what it may send goes the way of all ports. */
+SEC("tc")
+int from_guarded(struct __sk_buff *skb)
+{
+	__u32 port = skb->ifindex;
+	struct guard *guard = bpf_map_lookup_elem(&guards, &port);
+	enum drop_reason wrong = guard ? breach(skb, guard) : DROP_NO_GUARD;
+
+	if (wrong == DROP_REASONS) {
+		bpf_tail_call_static(skb, &stages, 0);
+		wrong = DROP_NO_GUARD;
+	}
+	if (guard)
+		count_breach(guard, wrong);
+	return drop(wrong);
 }
 
 /* Hand a frame for us, stripped, to whom it belongs. */

@@ -17,6 +17,8 @@ from ripstop.lab.lab import Lab
 
 PARTS = ("rates", "copies", "loss", "latency", "scale")
 PREFIX = "multicast-"
+SLICE = 0.3  # seconds: a shared machine changes its speed within one
+SLICES = 8  # turns of each way in one round, where a bar is about the ratio of two rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _run(args: argparse.Namespace) -> Results:
     run = Run(args.only, 1 if args.quick else args.rounds, args.quick, args.packets)
     if run.wants("rates", JUDGED):
         with ways.opened(_progress, ways.JUDGED_HOSTS) as (found, _):
-            _rates(run, {way.key: way for way in found}, [JUDGED])
+            _rates(run, {way.key: way for way in found}, [JUDGED], SLICES)
     elsewhere = [name for name in SCENARIOS if name != JUDGED]
     if run.wants("rates", "copies", "loss", "latency", *elsewhere):
         with ways.opened(_progress) as (found, ours):
@@ -132,22 +134,22 @@ def _between_ways(run: Run, by_key: Mapping[str, ways.Way], ours: Lab) -> None:
         run.alone("long", loss.long_run(by_key[DIRECT], run.packets, run.seconds(1.5)))
 
 
-def _rates(run: Run, by_key: Mapping[str, ways.Way], names: Sequence[str]) -> None:
-    for number in range(run.rounds):
+def _rates(run: Run, by_key: Mapping[str, ways.Way], names: Sequence[str], slices: int = 1) -> None:
+    for number in range(run.rounds * slices):
         for name in names:
-            seconds = run.seconds(1.5 if name == JUDGED else 1.0)
 
-            def rate(key: str, name: str = name, seconds: float = seconds) -> dict[str, float]:
-                return rates.measure(name, by_key[key], seconds)
+            def rate(key: str, name: str = name) -> dict[str, float]:
+                return rates.measure(name, by_key[key], run.seconds(1.0 if slices == 1 else SLICE))
 
             run.alternate(name, ways.KEYS, number, rate)
 
 
 def _between_loads(run: Run, labs: Mapping[str, Lab]) -> None:
     if run.wants("scale"):
-        for number in range(run.rounds):
-            run.alternate("scale", tuple(labs), number, lambda key: scale.rate(labs[key], run.seconds(1.5)))
-        run.note("memory", {key: scale.memory(lab) for key, lab in labs.items()})
+        daemons = {key: scale.Daemons.of(lab) for key, lab in labs.items()}
+        for number in range(run.rounds * SLICES):
+            run.alternate("scale", tuple(labs), number, lambda key: scale.rate(labs[key], SLICE))
+        run.note("memory", {key: scale.memory(lab) | daemons[key].since() for key, lab in labs.items()})
     one = labs[scale.ONE]
     if run.wants("latency"):
         run.alone("joins", latency.joins(one, 10 if run.quick else 50))

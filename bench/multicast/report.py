@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.multicast.bars import SCALE, SINGLE
 from bench.multicast.rates import SCENARIOS
 from bench.multicast.scale import LOADS, ONE
-from bench.report import aligned
+from bench.report import aligned, finish
 from bench.results import Results
 from bench.ways import DIRECT, KERNEL, TITLES, UNDERLAY
 
@@ -44,13 +44,7 @@ def chart(results: Results, path: Path) -> None:
     scale.bar_label(bars, [f"{medians[load]['scale_pps']:,.0f}" for load in loads], fontsize=7)
     scale.set_xticks(range(len(loads)), [LOADS[load].title.replace(" ", "\n") for load in loads], fontsize=7)
     scale.set_title("packets/s with more joined", fontsize=10)
-    machine = results.machine
-    figure.suptitle(
-        f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {results.date}", fontsize=8
-    )
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    finish(figure, results, path)
 
 
 def _by_way(results: Results) -> list[list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.measures import USER_HZ
 from bench.multicast.ways import pair
 from ripstop.lab import traffic
 from ripstop.lab.host import Host
@@ -57,13 +58,30 @@ def opened(progress: Callable[[str], None], keys: tuple[str, ...] = tuple(LOADS)
 
 
 def rate(lab: Lab, seconds: float) -> dict[str, float]:
-    """Send as fast as possible to one receiver on the other host; and how busy daemons were meanwhile."""
-    before, start = _daemon_ticks(lab), time.monotonic()
+    """Send as fast as possible to one receiver on the other host."""
     ends = lab.container("h1c1"), [lab.container("h2c1")]
     with traffic.feeding(*ends, GROUP, group=True, seconds=seconds, apart=True) as feed:
         sent, [got] = feed.finish()
-    cores = (_daemon_ticks(lab) - before) / 100 / (time.monotonic() - start)  # USER_HZ
-    return {"scale_pps": got.pps, "scale_lost": 1 - got.received / sent.sent, "scale_daemon_cores": cores}
+    return {"scale_pps": got.pps, "scale_lost": 1 - got.received / sent.sent}
+
+
+@dataclass(frozen=True, slots=True)
+class Daemons:
+    """The processor time that a lab's daemons had taken at some moment."""
+
+    lab: Lab
+    ticks: int
+    time: float
+
+    @classmethod
+    def of(cls, lab: Lab) -> "Daemons":
+        """Take the time now."""
+        return cls(lab, _daemon_ticks(lab), time.monotonic())
+
+    def since(self) -> dict[str, float]:
+        """Return how busy they have been since, while their lab had its turns and while others had theirs."""
+        busy = (_daemon_ticks(self.lab) - self.ticks) / USER_HZ
+        return {"scale_daemon_cores": busy / (time.monotonic() - self.time)}
 
 
 def memory(lab: Lab) -> dict[str, float]:

@@ -22,6 +22,7 @@ from ripstop.api.types import (
     Exposed,
     ExposeRequest,
     GroupRequest,
+    GuardRequest,
     IpamStatus,
     Moved,
     MulticastMember,
@@ -98,6 +99,8 @@ class Client:
     def call(self, name: Literal["attach"], request: AttachRequest) -> Port: ...
     @overload
     def call(self, name: Literal["detach"], request: DetachRequest) -> Detached: ...
+    @overload
+    def call(self, name: Literal["guard"], request: GuardRequest) -> list[Port]: ...
     @overload
     def call(self, name: Literal["expose"], request: ExposeRequest) -> Exposed: ...
     @overload

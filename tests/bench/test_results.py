@@ -51,7 +51,12 @@ def test_bars_read_as_people_write_them() -> None:
 
 def test_ways_take_turns_at_being_first() -> None:
     order: list[str] = []
+
+    def measure(way: str) -> dict[str, float]:
+        order.append(way)
+        return {"n": 1.0}
+
     for number in range(3):
-        sample = in_turn(["a", "b", "c"], number, lambda way: order.append(way) or {"n": 1.0})  # type: ignore[func-returns-value]
+        sample = in_turn(["a", "b", "c"], number, measure)
         assert list(sample) == ["a", "b", "c"]
     assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]

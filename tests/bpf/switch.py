@@ -21,6 +21,7 @@ from ripstop.kernel import abi, bpffs, netns
 from ripstop.kernel.bpf import Map, library
 from ripstop.kernel.bpf_tc import attached_program
 from ripstop.kernel.datapath import Datapath
+from ripstop.kernel.guards import Guard
 from tests.bpf.packets import VXLAN_PORT
 
 UNSPEC, SHOT, REDIRECT = 0xFFFFFFFF, 2, 7  # linux/pkt_cls.h
@@ -112,6 +113,19 @@ class Switch:
     def close(self) -> None:
         """Leave the namespace and delete it."""
         self._stack.close()
+
+    @contextmanager
+    def guarded(self, guard: Guard) -> Iterator[None]:
+        """Have PORT be guarded."""
+        ifindex = self.ifindex(PORT)
+        self.datapath.add_port(ifindex, guard=guard)
+        unguarded = self._programs[PORT]
+        self._programs[PORT] = self._program(PORT)
+        try:
+            yield
+        finally:
+            self._programs[PORT] = unguarded
+            self.datapath.add_port(ifindex)
 
     def ifindex(self, device: str) -> int:
         """Return the index of a device of the namespace."""

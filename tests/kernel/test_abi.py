@@ -43,6 +43,7 @@ def test_layout(types: list[dict[str, Any]], layout: abi.Layout) -> None:
         (abi.ConfigFlags, "config_flags", "CONFIG_"),
         (abi.GroupFlags, "group_flags", "GROUP_"),
         (abi.DeviceFlags, "device_flags", "DEVICE_"),
+        (abi.GuardFlags, "guard_flags", "GUARD_"),
         (abi.HopFlags, "hop_flags", "HOP_"),
         (abi.DropReason, "drop_reason", "DROP_"),
         (abi.CounterClass, "counter_class", "COUNT_"),

@@ -31,6 +31,7 @@ CALLS = (
     Call("report", "GET", "/v1/report", None, types.Report, "everything, for a bug report"),
     Call("attach", "POST", "/v1/attach", types.AttachRequest, types.Port, "put an interface into a container"),
     Call("detach", "POST", "/v1/detach", types.DetachRequest, types.Detached, "take it out again"),
+    Call("guard", "POST", "/v1/guard", types.GuardRequest, list[types.Port], "guard attached interfaces, or no longer"),
     Call("expose", "POST", "/v1/expose", types.ExposeRequest, types.Exposed, "give the host an overlay address"),
     Call("hide", "POST", "/v1/hide", None, types.Exposed, "take the host's overlay addresses away"),
     Call("connect", "POST", "/v1/connect", types.TargetsRequest, list[types.Target], "add targets"),

@@ -19,6 +19,9 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     multicast_route: bool = True  # 224.0.0.0/4 through this interface
     container: str = ""  # id under which it is known; default: made from the namespace's inode
     wait: float = 10.0  # seconds until an allocation fails with its reason
+    guard: bool = False  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
+    guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp", these only; empty = all (needs `guard`)
+    allowed: tuple[str, ...] = ()  # addresses that it may use besides its own (needs `guard`)
     network: str = ""  # of a container runtime, to which it belongs
     mac: str = ""  # of the interface inside; default: made from the container id
     mtu: int = 0  # bytes, at most the overlay's; 0 = as large as that
@@ -34,6 +37,20 @@ class Port(msgspec.Struct):
     mac: str
     addresses: tuple[str, ...]  # ADDRESS/LEN
     mtu: int  # bytes
+    guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp"; empty = it is not guarded
+    allowed: tuple[str, ...] = ()  # addresses that it may use besides its own
+    stopped: dict[str, int] = {}  # frames that its guard stopped, by drop reason
+
+
+class GuardRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/guard: guard attached interfaces from now on, or no longer; by namespace or by container id."""
+
+    netns: str = ""
+    container: str = ""
+    ifname: str = ""  # empty = every interface of ours in it
+    guard: bool = True
+    guards: tuple[str, ...] = ()  # as in `AttachRequest`
+    allowed: tuple[str, ...] = ()
 
 
 class DetachRequest(msgspec.Struct, forbid_unknown_fields=True):

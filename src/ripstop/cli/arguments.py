@@ -4,6 +4,7 @@ from argparse import ArgumentTypeError
 from ipaddress import ip_address
 from pathlib import Path
 
+GUARDS = ("mac", "ip", "router", "dhcp")
 VIEWS = ("peers", "connections", "routes", "ipam", "targets")
 MAX_WAIT = 86400.0  # seconds for `status --wait`; a day
 MAX_ALLOCATION_WAIT = 3600.0  # seconds; the daemon's own limit
@@ -70,6 +71,15 @@ def address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no address") from None
+
+
+def guards(text: str) -> tuple[str, ...]:
+    """Return the names of guards, written with commas between them."""
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in GUARDS:
+            raise ArgumentTypeError(f"{name!r} is no guard; they are {', '.join(GUARDS)}")
+    return names
 
 
 def group(text: str) -> str:

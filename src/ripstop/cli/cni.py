@@ -84,6 +84,8 @@ def _network(args: argparse.Namespace) -> str:
         ours["mtu"] = args.mtu
     if args.no_default_route:
         ours["defaultRoute"] = False
+    if args.no_guard:
+        ours["guard"] = False
     if args.no_multicast_route:
         ours["multicastRoute"] = False
     chain = args.chain

@@ -62,6 +62,9 @@ def build(*, with_lab: bool = False) -> Grammar:
     _add_targets(add("forget", "dial hosts no more", "A connection that exists stays."))
     _add_attach(add("attach", "put an interface into a container", "Prints its addresses, one a line."))
     _add_detach(add("detach", "take interfaces out of a container", "Frees their addresses."))
+    _add_guard(
+        add("guard", "keep attached containers from sending what is not theirs", "Holds from their next frame on.")
+    )
     add("ps", "list attached containers")
     _add_expose(
         add(
@@ -209,12 +212,39 @@ def _add_attach(parser: ArgumentParser) -> None:
     add("--gateway", action="store_true", help="default route through this host, which must be exposed")
     add("--no-multicast-route", action="store_true", help="no route for 224.0.0.0/4 through the interface")
     add("--id", default="", metavar="ID", help="name for the container (default: made from its namespace)")
+    add("--guard", action="store_true", help="keep the container from sending what is not its own")
+    _add_guards(parser)
     _add_allocation_wait(parser)
 
 
 def _add_detach(parser: ArgumentParser) -> None:
     add_container(parser).add_argument("--id", default="", metavar="ID", help="the container, as `ripstop ps` shows it")
     parser.add_argument("--ifname", default="", metavar="NAME", help="this interface only (default: all of ours)")
+
+
+def _add_guard(parser: ArgumentParser) -> None:
+    add_container(parser).add_argument("--id", default="", metavar="ID", help="the container, as `ripstop ps` shows it")
+    parser.add_argument("--ifname", default="", metavar="NAME", help="this interface only (default: all of ours)")
+    parser.add_argument("--off", action="store_true", help="guard it no longer")
+    _add_guards(parser)
+
+
+def _add_guards(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--guard-only",
+        type=arguments.guards,
+        default=(),
+        metavar="LIST",
+        help="only these guards, with commas: mac, ip, router, dhcp (default: all of them)",
+    )
+    parser.add_argument(
+        "--allow",
+        type=arguments.address,
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="an address that the guarded container may use besides its own; may be repeated",
+    )
 
 
 def _add_expose(parser: ArgumentParser) -> None:

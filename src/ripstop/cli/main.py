@@ -73,10 +73,11 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import targets
 
             return {"connect": targets.connect, "forget": targets.forget}[args.command](args)
-        case "attach" | "detach" | "ps":
+        case "attach" | "detach" | "guard" | "ps":
             from ripstop.cli import containers
 
-            return {"attach": containers.attach, "detach": containers.detach, "ps": containers.ps}[args.command](args)
+            commands = {"attach": containers.attach, "detach": containers.detach, "guard": containers.guard}
+            return (commands | {"ps": containers.ps})[args.command](args)
         case "expose" | "hide":
             from ripstop.cli import host
 

@@ -23,6 +23,7 @@ from ripstop.core.events import (
     Snooped,
 )
 from ripstop.core.ipam.allocator import Allocator
+from ripstop.core.ipam.counting import Counting
 from ripstop.core.ipam.paxos import Init
 from ripstop.core.ipam.saved import Disk
 from ripstop.core.mesh.membership import Identity
@@ -46,7 +47,7 @@ class Node:
     """The whole of one peer's core: `receive` and `tick` change state and return effects, nothing else does."""
 
     def __init__(self, config: NodeConfig, saved: Mapping[str, bytes], now: float, rng: Random) -> None:
-        self.mesh = Mesh(config.identity, config.settings, saved, now, rng)
+        self.mesh = Mesh(config.identity, config.settings, saved, now, rng, Counting().take)
         self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng, config.disk)
         self.allocator.use_names(self.mesh.nickname)
         self.multicast = Multicast(config.identity.name, config.multicast)

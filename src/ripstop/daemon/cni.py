@@ -136,6 +136,7 @@ class Cni:
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,
+            guard=config.guard,
         )
         limits = config.runtime_config.bandwidth
         # A plugin for limits may come after us, and what it makes finds no room beside a filter.

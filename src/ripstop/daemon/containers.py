@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 import msgspec
 
-from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest
+from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest, GuardRequest
 from ripstop.core.address import Range, format_address, parse_interface
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
 from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, Reconciled, ReleaseRequested
@@ -21,6 +21,7 @@ from ripstop.daemon import ports
 from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.ports import PortRecord
@@ -110,6 +111,8 @@ class Containers:
             RequestError: refused, and nothing was changed.
         """
         _check_ifname(request.ifname)
+        guards = parse_guards(request.guard, request.guards, request.allowed)
+        allowed = parse_allowed(request.allowed)
         inode = await self._kernel.run(lambda: self._host.identify(request.netns))
         container = request.container or f"netns-{inode}"
         if len(container) > 128 or not container.isprintable() or "/" in container:
@@ -132,9 +135,11 @@ class Containers:
             await self._aftermath.is_gone(name)
             mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
-                container, request.netns, inode, request.ifname, name, mac, addresses, request.network, request.mtu
-            )
+                container, request.netns, inode, request.ifname, name, mac, addresses,
+                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu,
+            )  # fmt: skip
             try:
+                _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
                 await self._create(port, gateway, request.multicast_route, soon)
             except BaseException as error:
@@ -236,6 +241,56 @@ class Containers:
         Raises:
             NotFoundError: nothing of ours is there.
         """
+        found = await self._find(request)
+        for port in found:
+            async with self._reserved(port.host_ifname):
+                await self._forget(port)
+                await self._aftermath.is_gone(port.host_ifname)
+            log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
+        return found
+
+    async def guard(self, request: GuardRequest) -> tuple[PortRecord, ...]:
+        """Guard interfaces as a request says, from their next frame on.
+
+        Raises:
+            NotFoundError: nothing of ours is there.
+            RequestError: refused; interfaces before the one that is named are guarded as asked.
+        """
+        guards = parse_guards(request.guard, request.guards, request.allowed)
+        allowed = parse_allowed(request.allowed)
+        changed = []
+        for port in await self._find(request):
+            wanted = msgspec.structs.replace(port, guards=int(guards), allowed=allowed)
+            _ = wanted.guard  # refuse one that has too many addresses
+            async with self._reserved(port.host_ifname):
+                if self._ports.get(port.host_ifname) != port:
+                    raise ConflictError(f"{port.ifname} of {port.netns} has changed meanwhile; try again")
+                await self._guard(port, wanted)
+            changed.append(wanted)
+            how = ", ".join(guard_names(guards)) or "nothing"
+            log.info("%s of %s is guarded: %s", port.ifname, port.netns, how)
+        return tuple(changed)
+
+    async def _guard(self, had: PortRecord, wanted: PortRecord) -> None:
+        """Put a guard on disk and then into the kernel: a daemon that dies between the two does it at its start."""
+        try:
+            self._store.put([(wanted.key, ports.encode(wanted))])
+        except StoreError as error:
+            raise RequestError(str(error)) from None
+        try:
+            await self._kernel.run(lambda: self._host.guard_port(wanted))
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self._store.put([(had.key, ports.encode(had))])
+            raise
+        self._ports[wanted.host_ifname] = wanted
+
+    async def stopped(self) -> dict[str, dict[str, int]]:
+        """Return how many frames guards stopped, by port and reason."""
+        return await self._kernel.run(self._host.stopped)
+
+    async def _find(self, request: DetachRequest | GuardRequest) -> tuple[PortRecord, ...]:
+        """Return the interfaces that a request is about: at least one."""
         if bool(request.netns) == bool(request.container):
             raise RequestError("say which: a namespace or a container id")
         inode = await self._inode(request.netns) if request.netns else 0
@@ -249,11 +304,6 @@ class Containers:
             raise NotFoundError(
                 f"{request.netns or request.container} is not attached here; `ripstop ps` lists what is"
             )
-        for port in found:
-            async with self._reserved(port.host_ifname):
-                await self._forget(port)
-                await self._aftermath.is_gone(port.host_ifname)
-            log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
         return found
 
     async def _inode(self, path: str) -> int:

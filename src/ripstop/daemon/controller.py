@@ -18,6 +18,7 @@ from ripstop.daemon import views
 from ripstop.daemon.config import Config, parse_target
 from ripstop.daemon.containers import Containers, check_wait
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.guards import guard_names
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
 from ripstop.daemon.membership import Membership
@@ -55,8 +56,8 @@ class Controller:
             "version": self.version, "status": self.status, "peers": self.peers, "connections": self.connections,
             "routes": self.routes, "targets": self.targets, "ipam": self.ipam, "ports": self.ports,
             "report": self.report, "attach": self.attach, "detach": self.detach, "expose": self.expose,
-            "hide": self.hide, "connect": self.connect, "forget": self.forget, "down": self.down,
-            "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
+            "guard": self.guard, "hide": self.hide, "connect": self.connect, "forget": self.forget,
+            "down": self.down, "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
             "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
         }  # fmt: skip
 
@@ -113,6 +114,11 @@ class Controller:
         ipam = self._node.allocator.status()
         return (
             *(text for text in (self._reconciler.problem, self._shell.disk_problem) if text),
+            *(
+                f"the host at {address} has the name of this one: its state was copied; stop one of the two, delete its"
+                " state directory, and start it again"
+                for address in self._node.mesh.clones(self._driver.now)
+            ),
             *(f"range {contested} is claimed by two peers; it is not given out" for contested in ipam.contested),
             *ipam.foreign,
             *(text for text in (ipam.doubt, ipam.taking) if text),
@@ -142,7 +148,7 @@ class Controller:
 
     async def ports(self, _request: None) -> list[types.Port]:
         """Answer `ports`."""
-        return [self._port(port) for port in self._containers.ports]
+        return await self._ports(self._containers.ports)
 
     async def report(self, _request: None) -> types.Report:
         """Answer `report`."""
@@ -159,7 +165,7 @@ class Controller:
             routes=tuple(views.routes(self._node.mesh)),
             targets=tuple(views.targets(self._node.mesh)),
             ipam=views.ipam(self._node),
-            ports=tuple([self._port(port) for port in self._containers.ports]),
+            ports=tuple(await self._ports(self._containers.ports)),
             multicast=await self._membership.status(),
             counters=counters,
             control={**asdict(self._control.counters), "unsent_probes": self._shell.unsent_probes},
@@ -170,11 +176,15 @@ class Controller:
 
     async def attach(self, request: types.AttachRequest) -> types.Port:
         """Answer `attach`."""
-        return self._port(await self._containers.attach(request))
+        return self._port(await self._containers.attach(request), {})
 
     async def detach(self, request: types.DetachRequest) -> types.Detached:
         """Answer `detach`."""
-        return types.Detached(tuple([self._port(port) for port in await self._containers.detach(request)]))
+        return types.Detached(tuple([self._port(port, {}) for port in await self._containers.detach(request)]))
+
+    async def guard(self, request: types.GuardRequest) -> list[types.Port]:
+        """Answer `guard`."""
+        return await self._ports(await self._containers.guard(request))
 
     async def expose(self, request: types.ExposeRequest) -> types.Exposed:
         """Answer `expose`."""
@@ -256,7 +266,12 @@ class Controller:
         """Answer `down`: the answer leaves, then everything goes."""
         self._go_down()
 
-    def _port(self, port: PortRecord) -> types.Port:
+    async def _ports(self, ports: tuple[PortRecord, ...]) -> list[types.Port]:
+        stopped = await self._containers.stopped()
+        return [self._port(port, stopped.get(port.host_ifname, {})) for port in ports]
+
+    def _port(self, port: PortRecord, stopped: dict[str, int]) -> types.Port:
         return types.Port(
-            port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu
-        )
+            port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu,
+            guard_names(port.guards), port.allowed, stopped,
+        )  # fmt: skip

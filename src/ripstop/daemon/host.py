@@ -111,7 +111,7 @@ class Host:
             if ifindex not in wanted and ifindex != self._host_port:
                 self.datapath.remove_port(ifindex)
         for name in sorted(known & living.keys()):
-            self.datapath.add_port(living[name])
+            self.datapath.add_port(living[name], guard=records[name].guard)
             self._ports[name] = living[name]
         return [records[name] for name in sorted(known & living.keys())]
 
@@ -165,7 +165,8 @@ class Host:
                 host_mac(port.host_ifname), description(port),
             )  # fmt: skip
             try:
-                self.datapath.add_port(ifindex, soon=soon)  # first, so that the container's first word is heard
+                # First, so that the container's first word is heard.
+                self.datapath.add_port(ifindex, guard=port.guard, soon=soon)
                 self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
             except BaseException:
                 self.datapath.remove_port(ifindex)
@@ -181,6 +182,18 @@ class Host:
         """
         with netns.found(port.netns, port.inode) as namespace:
             limit(namespace, port.ifname, port.host_ifname, sent, received)
+
+    def guard_port(self, port: PortRecord) -> None:
+        """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
+        ifindex = self._ports.get(port.host_ifname)
+        if ifindex is not None:
+            self._links.describe(port.host_ifname, description(port))
+            self.datapath.add_port(ifindex, guard=port.guard)
+
+    def stopped(self) -> dict[str, dict[str, int]]:
+        """Return how many frames guards stopped, by port and reason."""
+        found = self.datapath.guards.stopped()
+        return {name: found[ifindex] for name, ifindex in self._ports.items() if ifindex in found}
 
     def unplug(self, port: PortRecord) -> None:
         """Take a container's interface off the switch: no frame passes from here on.  One that is gone is fine."""

@@ -28,6 +28,7 @@ from ripstop.daemon.cni import Cni
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
+from ripstop.daemon.double import refuse_double
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
@@ -96,6 +97,8 @@ class _Daemon:
         try:
             name, incarnation = identity.load(store, config.name)
             identity.check_range(store, str(config.universe))
+            saved = store.load("")
+            await refuse_double(name, saved)
             nickname = config.nickname or socket.gethostname()
             advertise = tuple(UnderlayIp(address) for address in config.advertise)
             settings = Settings(
@@ -110,7 +113,7 @@ class _Daemon:
             who = Identity(name, incarnation, nickname)
             node_config = NodeConfig(who, settings, config.universe, init, disk, multicast)
             clock = asyncio.get_running_loop().time
-            node = Node(node_config, store.load(""), clock(), SystemRandom())
+            node = Node(node_config, saved, clock(), SystemRandom())
             host = await self._kernel.run(
                 lambda: Host(
                     name,
@@ -150,11 +153,11 @@ class _Daemon:
             containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath)
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
+            former = await self._kernel.run(host.former_deliveries)
+            await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             running = [
                 tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), aftermath.run())
             ]
-            former = await self._kernel.run(host.former_deliveries)
-            await containers.adopt()
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()

@@ -1,11 +1,14 @@
 """What the daemon remembers of each interface it put into a container."""
 
 import hashlib
+from ipaddress import ip_address, ip_interface
 
 import msgspec
 
 from ripstop.core.errors import StartError
 from ripstop.core.names import ContainerId
+from ripstop.kernel.abi import GuardFlags
+from ripstop.kernel.guards import Guard
 
 PREFIX = "port/"
 HOST = "host"  # how the host's own interface is called as a container
@@ -22,8 +25,22 @@ class PortRecord(msgspec.Struct, frozen=True):
     host_ifname: str
     mac: str
     addresses: tuple[str, ...]  # ADDRESS/LEN
+    guards: int = 0  # `GuardFlags`: what it is kept from
+    allowed: tuple[str, ...] = ()  # addresses that it may use as well while it is guarded
     network: str = ""  # of a container runtime, by which it was attached
     mtu: int = 0  # bytes, at most; 0: as large as the overlay carries
+
+    @property
+    def guard(self) -> Guard | None:
+        """What it may send; None: all that a switch passes.
+
+        Raises:
+            RequestError: it has too many addresses to be guarded.
+        """
+        if not self.guards:
+            return None
+        own = tuple(ip_interface(address).ip for address in self.addresses)
+        return Guard(GuardFlags(self.guards), self.mac, own + tuple(ip_address(address) for address in self.allowed))
 
     @property
     def holder(self) -> ContainerId:
@@ -36,21 +53,36 @@ class PortRecord(msgspec.Struct, frozen=True):
         return PREFIX + self.host_ifname
 
 
+class _Description(msgspec.Struct, array_like=True, frozen=True):
+    """A `PortRecord` as its device has it: without names of fields, as there is little room."""
+
+    container: str
+    netns: str
+    inode: int
+    ifname: str
+    mac: str
+    addresses: tuple[str, ...]
+    guards: int = 0
+    allowed: tuple[str, ...] = ()
+
+
 def description(port: PortRecord) -> str:
     """Return what a port's device says of itself, should the disk be lost; "" if it is too long for the kernel."""
-    text = msgspec.json.encode((port.container, port.netns, port.inode, port.ifname, port.mac, port.addresses))
+    fields = (port.container, port.netns, port.inode, port.ifname, port.mac, port.addresses)
+    text = msgspec.json.encode((*fields, port.guards, port.allowed) if port.guards else fields)
     return text.decode() if len(text) <= MAX_DESCRIPTION else ""
 
 
 def described(name: str, text: str) -> PortRecord | None:
     """Return the port that a device says it is; None if it says nothing of the kind."""
     try:
-        container, netns, inode, ifname, mac, addresses = msgspec.json.decode(
-            text, type=tuple[str, str, int, str, str, tuple[str, ...]]
-        )
+        found = msgspec.json.decode(text, type=_Description)
     except msgspec.DecodeError:
         return None
-    return PortRecord(container, netns, inode, ifname, name, mac, addresses)
+    return PortRecord(
+        found.container, found.netns, found.inode, found.ifname, name, found.mac, found.addresses, found.guards,
+        found.allowed,
+    )  # fmt: skip
 
 
 def holder(container: str, ifname: str) -> ContainerId:

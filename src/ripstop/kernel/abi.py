@@ -18,6 +18,8 @@ FEW_RECEIVERS = 8  # of a group among our own ports, that are listed
 SNOOP_FRAME = 512  # bytes of the frames that take the small record
 SNOOP_JUMBO = 9216  # and of the largest ones that are handed over
 SNOOPS_PER_TICK = 200  # of one port; a tick is 100 ms
+GUARDED_V4 = 16  # IPv4 addresses that a guarded port may use
+GUARDED_V6 = 8  # IPv6 addresses, its link-local one among them
 
 
 class ConfigFlags(IntFlag):
@@ -35,6 +37,16 @@ class DeviceFlags(IntFlag):
     UNDERLAY = 4
     COMPANION = 8
     FLOOD = 16
+    GUARDED = 32
+
+
+class GuardFlags(IntFlag):
+    """`enum guard_flags`: what a guarded port is kept from."""
+
+    MAC = 1
+    IP = 2
+    ROUTER = 4
+    DHCP = 8
 
 
 class HopFlags(IntFlag):
@@ -75,6 +87,19 @@ class DropReason(IntEnum):
     NO_MEMBER = 20
     SNOOP_RATE = 21
     SNOOP_RING = 22
+    NO_GUARD = 23
+    SPOOFED_MAC = 24
+    SPOOFED_IP = 25
+    SPOOFED_ARP = 26
+    SPOOFED_ND = 27
+    ROGUE_ROUTER = 28
+    ROGUE_REDIRECT = 29
+    ROGUE_DHCP = 30
+    UNGUARDED_TYPE = 31
+    HIDDEN_HEADER = 32
+
+
+GUARD_REASONS = tuple(reason for reason in DropReason if reason >= DropReason.NO_GUARD)  # of guarded ports alone
 
 
 class CounterClass(IntEnum):
@@ -125,6 +150,17 @@ CONFIG = Layout(
         ("unused", "I"),
     ),
 )
+GUARD = Layout(
+    "guard",
+    (
+        ("mac", "Q"),
+        ("flags", "I"),
+        ("unused", "I"),
+        ("v4", f"{GUARDED_V4 * 4}s"),
+        ("v6", f"{GUARDED_V6 * 16}s"),
+        ("stopped", f"{len(GUARD_REASONS) * 8}s"),
+    ),
+)
 DEVICE = Layout("device", (("ifindex", "I"), ("flags", "I")))
 FDB_VALUE = Layout("fdb_value", (("seen", "Q"), ("ifindex", "I"), ("peer", "H"), ("unused", "H")))
 HOP = Layout("hop", (("remote", "4s"), ("local", "4s"), ("peer", "H"), ("mtu", "H"), ("flags", "I")))
@@ -151,18 +187,19 @@ UPCALL = Layout(
 )
 SNOOP = Layout("snoop", (("ifindex", "I"), ("length", "I"), ("frame", "0s")))
 LAYOUTS = (
-    CONFIG, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, TAIL, COUNTER,
-    UPCALL, SNOOP,
+    CONFIG, GUARD, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, TAIL,
+    COUNTER, UPCALL, SNOOP,
 )  # fmt: skip
 
 PINNED = (
-    "config", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams", "tails", "drops",
-    "counters", "upcalls", "snoops",
+    "config", "guards", "stages", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams",
+    "tails", "drops", "counters", "upcalls", "snoops",
 )  # fmt: skip
 
 
 def abi_hash() -> str:
     """Return a short name for everything programs and daemon must agree on: maps under another one are not ours."""
     sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS, MAX_TAILS)
-    numbers = [list(enum) for enum in (ConfigFlags, DeviceFlags, HopFlags, GroupFlags, DropReason, CounterClass)]
+    enums = (ConfigFlags, DeviceFlags, GuardFlags, HopFlags, GroupFlags, DropReason, CounterClass)
+    numbers = [list(enum) for enum in enums]
     return hashlib.sha256(repr((LAYOUTS, PINNED, sizes, numbers)).encode()).hexdigest()[:12]

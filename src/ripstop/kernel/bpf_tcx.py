@@ -20,7 +20,7 @@ _MOST = 64  # programs that the kernel takes on one device (BPF_MPROG_MAX)
 _LOOPBACK = 1  # ifindex in every network namespace
 _INFO_SIZE = 256  # bytes, more than of struct bpf_prog_info that any kernel fills in up to its name
 _NAME_AT, _NAME_SIZE = 64, 16  # in struct bpf_prog_info
-NAMES = frozenset({b"from_port", b"from_underlay", b"from_companion"})  # of our programs
+NAMES = frozenset({b"from_port", b"from_guarded", b"from_underlay", b"from_companion"})  # of our programs
 
 
 class _Options(ctypes.Structure):

@@ -7,6 +7,7 @@ kernel, so the switch goes on when this process dies; the next one adopts it.  S
 import errno
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from ripstop.kernel import abi, bpf, bpf_tc
 from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
 from ripstop.kernel.groups import Groups
+from ripstop.kernel.guards import Guard, Guards
 from ripstop.kernel.ring import RingReader
 
 OBJECT = Path(__file__).parent / "objects" / "overlay.bpf.o"
@@ -87,6 +89,8 @@ class Datapath:
         self._ring = RingReader(self._maps["upcalls"])
         self._config = _Config(*abi.CONFIG.packer.unpack(self._maps["config"].lookup(_ZERO) or b""))
         self._devices = self._read_devices()
+        self._attaching = threading.Lock()
+        self.guards = Guards(self._maps["guards"])
         self._tables = {name: dict(self._maps[name].items()) for name in ("vteps", "routes", "trees")}
         self.groups = Groups(self._maps, self._devices, self._tables["trees"], self._void_decisions)
 
@@ -130,13 +134,18 @@ class Datapath:
         self._attach(ifindex, DeviceFlags.COMPANION)
         self._write_config(replace(self._config, companion=ifindex))
 
-    def add_port(self, ifindex: int, host: bool = False, flood: bool = True, soon: bool = False) -> None:
+    def add_port(
+        self, ifindex: int, host: bool = False, flood: bool = True, guard: Guard | None = None, soon: bool = False
+    ) -> None:
         """Make a device a port of the switch: the host's side of a container's veth pair.
+
+        Asked again, it changes the port; each frame is judged by one guard, that of before or this one.
 
         Args:
             ifindex: the device; up already, or frames wait for it in vain.
             host: its other end is this host's own interface, in this namespace.
             flood: it gets broadcast, multicast and unknown frames; without an address the host wants none.
+            guard: what it may send; None: all that a switch passes.
             soon: a new device; `promote` is to follow.
         """
         flags = DeviceFlags.PORT
@@ -147,12 +156,19 @@ class Datapath:
             flags |= DeviceFlags.FLOOD
         if host:  # first, so that no frame is handed to it as to a container
             self._write_config(replace(self._config, host_port=ifindex))
+        if guard is not None:
+            self.guards.put(ifindex, guard)
+            flags |= DeviceFlags.GUARDED
         self._attach(ifindex, flags, soon=soon)
+        if guard is None:
+            self.guards.remove(ifindex)
 
     def promote(self, ifindex: int) -> None:
         """Make a port that was added `soon` as cheap for packets as the others; it may be gone.  For any thread."""
-        with suppress(KernelError):  # it goes on as it is
-            bpf_tc.attach_ingress(ifindex, self._program(DeviceFlags.PORT))
+        with self._attaching, suppress(KernelError):  # it goes on as it is
+            flags = next((flags for found, flags in list(self._devices.values()) if found == ifindex), None)
+            if flags is not None:
+                bpf_tc.attach_ingress(ifindex, self._program(flags))
 
     def remove_port(self, ifindex: int, dying: bool = False) -> None:
         """Take a port off, and forget the MACs behind it; its device may be gone already.
@@ -182,6 +198,7 @@ class Datapath:
                 if flags & DeviceFlags.HOST and self._config.host_port == ifindex:
                     self._write_config(replace(self._config, host_port=0))
                 self._write_config(self._config)
+        self.guards.remove(ifindex)
 
     def use_snooping(self, on: bool, flood_unknown: bool = False) -> None:
         """Forward groups by membership, as `groups` has it; without it they flood.
@@ -312,9 +329,19 @@ class Datapath:
                 self.remove_port(ifindex)
             else:
                 self.detach(ifindex)
+        self.guards.keep(self._with_role(DeviceFlags.GUARDED))
 
     def _attach(self, ifindex: int, flags: DeviceFlags, soon: bool = False) -> None:
-        (bpf_tc.attach_soon if soon else bpf_tc.attach_ingress)(ifindex, self._program(flags))
+        if soon:
+            bpf_tc.attach_soon(ifindex, self._program(flags))
+            self._note(ifindex, flags)
+            return
+        with self._attaching:  # else `promote` could put back the program that a port had before
+            bpf_tc.attach_ingress(ifindex, self._program(flags))
+            self._note(ifindex, flags)
+
+    def _note(self, ifindex: int, flags: DeviceFlags) -> None:
+        """Write down what a device is."""
         slot = next((slot for slot, (found, _) in self._devices.items() if found == ifindex), None)
         if slot is None:
             slot = next((free for free in range(abi.MAX_DEVICES) if free not in self._devices), None)
@@ -329,6 +356,8 @@ class Datapath:
             return self._loaded.program_fd("from_underlay")
         if flags & DeviceFlags.COMPANION:
             return self._loaded.program_fd("from_companion")
+        if flags & DeviceFlags.GUARDED:
+            return self._loaded.program_fd("from_guarded")
         return self._loaded.program_fd("from_port")
 
     def _allow_lookups(self, ifindex: int) -> None:

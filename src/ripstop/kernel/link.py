@@ -236,6 +236,11 @@ class Links:
             if found:
                 inside.link("set", index=found[0], mtu=mtu)
 
+    def describe(self, name: str, text: str) -> None:
+        """Write into a device of the host what it is; at most 255 bytes, see `IFALIASZ` in uapi/linux/if.h."""
+        with _named("describe", name):
+            self._route.link("set", index=self._required(name), ifalias=text)
+
     def description(self, name: str) -> str:
         """Return what was written into a device, "" if nothing was or it is gone."""
         index = self.index(name)

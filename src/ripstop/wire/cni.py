@@ -104,6 +104,7 @@ class Config(msgspec.Struct, rename="camel"):
     mtu: int = 0  # bytes; 0: as large as the overlay carries
     subnet: str = ""  # where addresses are taken from; "": the host's default
     default_route: bool = True  # through this host, which takes an address on the overlay for it
+    guard: bool = True  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
     multicast_route: bool = True  # 224.0.0.0/4 through the interface
     dns: Dns = msgspec.field(default_factory=Dns)
     runtime_config: RuntimeConfig = msgspec.field(default_factory=RuntimeConfig)

@@ -11,7 +11,12 @@ def test_bisection_ends_below_the_limit_and_close_to_it(limit: float) -> None:
 
 def test_without_loss_at_the_top_nothing_else_is_tried() -> None:
     tried = []
-    assert bisect(lambda rate: not tried.append(rate), top=100.0, steps=10) == 100.0  # type: ignore[func-returns-value]
+
+    def is_lossless(rate: float) -> bool:
+        tried.append(rate)
+        return True
+
+    assert bisect(is_lossless, top=100.0, steps=10) == 100.0
     assert tried == [100.0]
 
 

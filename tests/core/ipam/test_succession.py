@@ -2,6 +2,7 @@
 
 from random import Random
 
+from ripstop.core.address import Range
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
 from ripstop.core.ipam.paxos import Consensus
 from ripstop.core.names import RequestId
@@ -131,6 +132,23 @@ def test_leaves_with_everything_handed_over() -> None:
     world.check()
 
 
+def test_whoever_leaves_inherits_no_more() -> None:
+    world = ring_of(3)
+    world.release(2, "c2")
+    world.power_off(3)
+    world.flights.clear()
+    world.remove(2, [3])
+    world.deliver(0)
+    world.reset(2)  # the word is under way; what the dead one owned goes to the heir of whoever leaves
+    for _ in world.flights[1:]:
+        world.deliver(1)
+    world.deliver(0)
+    world.run(30.0, step=0.2)
+    assert [one.text for one in world.notices if "another peer as well" in one.text] == []
+    assert [owned(world, number) for number in (1, 2)] == [SIZE, 0]
+    assert world.allocator(1).status().contested == ()
+
+
 def test_whoever_hung_up_while_a_peer_left_may_ask_again() -> None:
     world = ring_of(3)
     world.release(2, "c2")
@@ -195,3 +213,23 @@ def test_spare_ranges_go_to_their_neighbours_in_the_end() -> None:
     world.run(120.0, step=0.5)
     assert len(world.ring(3).segments) <= 4
     assert sum(owned(world, number) for number in (1, 2, 3, 4)) == SIZE
+
+
+def test_an_heir_that_told_nobody_and_lost_its_disk_is_not_forgotten_by_its_containers() -> None:
+    world = ring_of(4)
+    world.power_off(1)
+    world.remove(4, [1])
+    while owned(world, 4) == SIZE // 4:
+        world.run(0.05)
+    world.split([4])  # before it told anybody
+    inherited = Range(UNIVERSE.start, UNIVERSE.start + SIZE // 4)
+    astray = [world.address(world.allocate(4, f"late{number}", inherited)) for number in range(3)]
+    world.wipe(4, keep_containers=True)
+    world.split()
+    world.start(peer_name(1))  # back, and closer to what it owned than anybody else
+    back = [world.allocate(1, f"back{number}", inherited) for number in range(3)]
+    world.run(10.0)
+    assert not {world.address(request) for request in back} & {*astray}
+    assert [world.ring(1).owner(address) for address in astray] == [peer_name(4)] * 3
+    assert owned(world, 1) == SIZE // 4 - 3
+    assert world.is_peaceful()

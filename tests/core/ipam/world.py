@@ -13,6 +13,7 @@ from ripstop.core.address import Range
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Notice, Save, Tell
 from ripstop.core.errors import ExhaustedError, RequestError
 from ripstop.core.ipam.allocator import Allocator
+from ripstop.core.ipam.counting import Counting
 from ripstop.core.ipam.messages import IpamMessage
 from ripstop.core.ipam.paxos import Consensus, Init, Observer
 from ripstop.core.ipam.ring import Ring
@@ -35,6 +36,7 @@ class Host:
         self.name, self.universe, self.init = name, universe, init
         self.disk: dict[str, bytes] = {}
         self.entries: dict[str, Entry] = {}
+        self.counting = Counting()
         self.allocator: Allocator | None = None
         self.ghost: Allocator | None = None  # what would be if it were started now, for the checks
         self.is_on = True  # the machine; its containers run as long, whatever its daemon does
@@ -44,15 +46,17 @@ class Host:
 
     def merge(self, entries: Iterable[Entry]) -> list[Entry]:
         """Keep the greatest entry of each key, as the mesh does; return what was news."""
-        news = []
+        news: dict[str, Entry] = {}
         for entry in entries:
             known = self.entries.get(entry.key)
             if known is entry:
                 continue
             if known is None or _order(entry) > _order(known):
-                self.entries[entry.key] = entry
-                news.append(entry)
-        return news
+                self.entries[entry.key] = news[entry.key] = entry
+        for key in self.counting.take(news.values()):
+            del self.entries[key]
+            news.pop(key, None)
+        return list(news.values())
 
 
 class World:
@@ -111,7 +115,7 @@ class World:
     def stop(self, name: PeerName) -> None:
         """End a peer without warning; only its disk stays."""
         host = self.hosts[name]
-        host.allocator, host.entries = None, {}
+        host.allocator, host.entries, host.counting = None, {}, Counting()
         host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0), host.restored)
         self.reach()
 

@@ -8,6 +8,7 @@ from ripstop.core.mesh.ledger import Ledger, News
 from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.memory import FormerLife
 from ripstop.core.mesh.messages import Entry, Gossip, Reach
+from ripstop.core.mesh.replica import nothing_is_void
 from ripstop.core.names import ConnectionId, PeerName
 
 OWN, PEER = PeerName("1" * 16), PeerName("2" * 16)
@@ -22,7 +23,7 @@ def reach(name: PeerName, version: int, data: bytes = b"") -> Entry:
 
 def make(*former: Entry) -> Ledger:
     """Return a ledger that knows some entries from a former life."""
-    return Ledger(Identity(OWN, 3), 6783, (), FormerLife(entries=former), lambda _: (), 0.0, Random(1))
+    return Ledger(Identity(OWN, 3), 6783, (), FormerLife(entries=former), lambda _: (), nothing_is_void, 0.0, Random(1))
 
 
 def test_what_was_known_is_known() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ripstop.core.errors import ProtocolError
-from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token
+from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token, Word
 from ripstop.core.mesh.limits import (
     BUCKETS,
     MAX_VERSION,
@@ -66,6 +66,7 @@ GOOD: list[Message] = [
     Want((f"peer/{NAME}",)),
     Routed(NAME, NAME, 64, SpaceWanted(0, 2**32)),
     Routed(NAME, NAME, 0, SpaceAnswer(0, 1, 1, tokens=((1, TOKEN),))),
+    Routed(NAME, NAME, 0, Word("", 1, strays=(0, 2**32 - 1))),
     Goodbye("done"),
 ]
 BAD: list[Message] = [
@@ -95,6 +96,7 @@ BAD: list[Message] = [
     Routed(NAME, NAME, 1, SpaceWanted(0, 1, nonce=-1)),
     Routed(NAME, NAME, 1, SpaceWanted(0, 1, birth=-1)),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, -1)),
+    Routed(NAME, NAME, 1, Word("", 1, strays=(2**32,))),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, 1, holder="x" * 257)),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, 1, tokens=((0, TOKEN),))),
     Goodbye("x" * 300),

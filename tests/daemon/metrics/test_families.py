@@ -19,7 +19,7 @@ from ripstop.core.ipam.status import AllocatorStatus, Share, Waiting
 from ripstop.core.multicast.tables import Selector
 from ripstop.core.names import ContainerId, PeerName, PortId, ShortId
 from ripstop.daemon.metrics.families import families, render
-from ripstop.daemon.metrics.snapshot import GroupCounts, Heard, KernelCounts, MeshCounts, Snapshot
+from ripstop.daemon.metrics.snapshot import GroupCounts, Heard, KernelCounts, MeshCounts, Snapshot, Stopped
 from ripstop.kernel.abi import CounterClass, DropReason
 from ripstop.kernel.datapath import Counter
 from ripstop.kernel.streams import Stream
@@ -48,6 +48,8 @@ SNAPSHOT = Snapshot(
     version=types.Version("0.1.0", 1, "abcdef"),
     own=OWN,
     ports=2,
+    guarded=1,
+    stopped=[Stopped("c1", "eth0", "spoofed_ip", 14)],
     mtu=1450,
     mesh=MeshCounts(
         peers=[peer(OWN, "self"), peer(OTHER, "direct"), peer(PeerName("c" * 16), "left")],
@@ -118,6 +120,8 @@ def test_everything_is_said_with_its_number() -> None:
 
     assert value("ripstop_build_info", version="0.1.0", protocol="1", abi="abcdef") == 1
     assert (value("ripstop_ports"), value("ripstop_mtu_bytes"), value("ripstop_routes")) == (2, 1450, 2)
+    assert value("ripstop_guarded_ports") == 1
+    assert value("ripstop_port_stopped_total", container="c1", ifname="eth0", reason="spoofed_ip") == 14
     assert [value("ripstop_peers", state=state) for state in ("direct", "relayed", "unreachable", "left")] == [
         1, 0, 0, 1,
     ]  # fmt: skip

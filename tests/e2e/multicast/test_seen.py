@@ -47,8 +47,7 @@ def test_groups_and_sources_count_what_went_where(lab: Lab, group: str) -> None:
         shown = {name: total(lab.host(name), group, source) for name in ("h1", "h2", "h3")}
         spread(lab, "h1c1", group)
         expected = {"h1": (COUNT, COUNT, COUNT, 0), "h2": (COUNT, 0, COUNT, 0), "h3": (COUNT, COUNT, 0, 0)}
-        for name, change in expected.items():
-            eventually(lambda name=name, change=change: grown(shown[name], lab.host(name), group, source) == change)  # type: ignore[misc]
+        eventually(lambda: {n: grown(shown[n], lab.host(n), group, source) for n in shown} == expected)
         (row,) = told(lab.host("h3"), "sources", group)
         assert (row["source"], row["host"], row["container"]) == (source, "h1", "")
         (row,) = told(lab.host("h1"), "sources", group)

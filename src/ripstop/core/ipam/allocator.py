@@ -25,9 +25,10 @@ from ripstop.core.ipam.messages import (
 )
 from ripstop.core.ipam.orders import Orders
 from ripstop.core.ipam.paxos import Consensus, Init, Observer, Seed
+from ripstop.core.ipam.probate import Probate, identity
 from ripstop.core.ipam.requests import Pending, taken
-from ripstop.core.ipam.ring import Owner, Ring, Stamped, ring_id
-from ripstop.core.ipam.saved import Disk, Key, Outbox, Saved
+from ripstop.core.ipam.ring import Ring, Stamped, ring_id
+from ripstop.core.ipam.saved import Disk, Outbox, Saved
 from ripstop.core.ipam.search import Search
 from ripstop.core.ipam.space import usable
 from ripstop.core.ipam.status import AllocatorStatus, Waiting, shares
@@ -96,10 +97,11 @@ class Allocator:
         self._rng = rng
         self._council = Council(own, universe, init, restored, disk, self._name, rng)
         self._succession = Succession(own, restored, disk, self._name, rng)
-        self._estate = Estate(self._owner(), universe, restored)
+        self._estate = Estate(identity(self._council, self._succession), universe, restored)
         self._estate.frozen = self._succession.doubt
         self._search = Search(self._estate, self._council, self._succession, self._name, rng)
         self._orders = Orders(self._estate, self._council, self._succession, self._name)
+        self._probate = Probate(self._estate, self._council, self._succession, self._search, self._orders)
         self._donor = Donor(self._estate)
         self._pending: list[Pending] = []  # oldest first
         self._disputed: dict[int, None] = {}  # addresses held here and elsewhere, of which people were told
@@ -191,7 +193,7 @@ class Allocator:
         """Take over what peers owned that are dead for good; answers with the number of addresses."""
         out = self._begin()
         keys = self._orders.remove(request, names, now + wait, self._search.reachable, out, force=force)
-        self._write_off(keys, out)
+        self._probate.write_off(keys, out)
         self._settle(now, out)
         return self._end(now, out)
 
@@ -257,16 +259,16 @@ class Allocator:
             case SpaceAnswer():
                 if self._estate.ring is None or message.ring != self._estate.ring.id:
                     message = replace(message, granted=0, tokens=())
-                tokens = [Stamped(version, token) for version, token in message.tokens]
-                for one in self._merge(tokens, now, out):  # whoever gave them may die before anybody else hears of it
-                    out.announce_token(message.ring, one)
+                self._take_told(message.tokens, now, out)
                 self._search.hear(peer, message)
                 self._settle(now, out)
             case WordWanted():
-                self._give_word(peer, message, out)
+                self._probate.give_word(peer, message, out)
                 self._settle(now, out)
             case Word():
-                self._take_word(peer, message, now, out)
+                if self._estate.ring is not None and message.ring == self._estate.ring.id:
+                    self._take_told(message.tokens, now, out)
+                    self._probate.take_word(peer, message, out)
                 self._settle(now, out)
             case _:
                 assert_never(message)
@@ -292,7 +294,7 @@ class Allocator:
             self._join_at, self._hand_over_at = inf, now + self._rng.uniform(*HAND_OVER_AFTER)
         if now >= self._hand_over_at:
             self._hand_over_at = inf
-            if not self._pending and self._estate.hand_over(self._takes, out):
+            if not self._pending and self._estate.hand_over(self._search.takes, out):
                 self._join_at = now + JOIN_AFTER
         return self._end(now, out)
 
@@ -305,7 +307,7 @@ class Allocator:
             ring=ring.id if ring else "",
             why="" if ring else str(self._search.no_ring()),
             members=ring.members if ring else (),
-            shares=shares(ring, self._own, free, self._search.reachable, self._is_lost),
+            shares=shares(ring, self._own, free, self._search.reachable, self._search.is_lost),
             free=free,
             held=self.held,
             waiting=tuple(
@@ -351,7 +353,8 @@ class Allocator:
     def _settle(self, now: float, out: Outbox) -> None:
         """Bring everything as far as it goes with what is known now."""
         self._enter_ring(now, out)
-        self._succeed(now, out)
+        if self._probate.step(now, out):
+            self._join_at = now + JOIN_AFTER
         self._estate.forget_settled(out)
         self._search.forget()
         self._answer_pending(lambda pending: self._attempt(pending, out), out)
@@ -392,7 +395,7 @@ class Allocator:
     def _enter_ring(self, now: float, out: Outbox) -> None:
         """Enter the ring that is best for us, if that is not where we are."""
         estate, council, reachable = self._estate, self._council, self._search.reachable
-        estate.become(self._owner(), out)
+        self._probate.identify(out)
         while True:
             ring = estate.ring
             start = council.step(ring.id if ring else "", self._holds(), reachable, self._wants_ring(), now, out)
@@ -407,111 +410,22 @@ class Allocator:
             self._succession.enter(start, council.owner, out)
             for peer in council.sightings.users(ring_id(start)):
                 self._succession.note(peer, council.sightings.ballots[peer].birth, out)
-            estate.become(self._owner(), out)
+            self._probate.identify(out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)
             births = dict(zip(start.members, start.births, strict=False))
             if births.get(self._own, estate.owner.birth) != estate.owner.birth:
                 out.notice("warning", "this peer's former share of the ring is not given out: its state is gone")
 
-    def _succeed(self, now: float, out: Outbox) -> None:
-        """Settle who we are in the ring, and what is ours by inheritance."""
-        ring, estate, succession = self._estate.ring, self._estate, self._succession
-        if ring is None:
-            return
-        if not succession.doubt and not succession.is_leaving:
-            owner = estate.owner
-            tokens = [part.stamped.token for part in ring.segments]
-            births = {token.birth: None for token in tokens if token.owner == self._own and token.birth != owner.birth}
-            births |= {token.giver: None for token in tokens if (self._own, token.giver) in succession.gone}
-            self._write_off(succession.former([birth for birth in births if birth or owner.reborn], now), out)
-        refusal = succession.refused()
-        if refusal:
-            self._orders.refuse(refusal, out)
-            succession.give_up(now, out)
-        succession.step(ring.id, estate.owner, self._search.reachable, now, out)
-        if self._orders.gave_up_leaving:
-            self._be_reborn(out)  # some may know already that we left
-        estate.frozen = succession.doubt or succession.is_leaving
-        if succession.inherited:
-            gained = estate.inherit(succession.is_left, succession.fence, out)
-            if gained:
-                self._orders.gained += gained
-                self._join_at = now + JOIN_AFTER
-
-    def _write_off(self, keys: Iterable[Key], out: Outbox) -> None:
-        """Begin to take over what owners had that are gone."""
-        keys = list(keys)
-        self._estate.confirm(frozenset(birth for _, birth in keys if birth), out)
-        for key in keys:
-            self._succession.write_off(key, self._own, out)
-        self._estate.become(self._owner(), out)
-
-    def _give_word(self, peer: PeerName, wanted: WordWanted, out: Outbox) -> None:
-        """Give a peer our word, or say why not."""
-        ring, succession = self._estate.ring, self._succession
-        if ring is None or wanted.ring != ring.id:
-            return
-        leaves = any(key[:2] == (peer, wanted.birth) for key in wanted.gone)
-        if succession.is_gone(peer, wanted.birth) and not leaves:
-            out.tell(peer, succession.word(ring.id, wanted.nonce, "written off"))
-            return
-        refusal = succession.judge(peer, wanted, self._search.reachable)
-        if refusal:
-            out.tell(peer, succession.word(ring.id, wanted.nonce, refusal))
-            return
-        births = frozenset(birth for _, birth, _ in wanted.gone if birth)
-        self._estate.confirm(births, out)
-        succession.promise(peer, wanted, out)
-        self._estate.become(self._owner(), out)
-        dead = {key[:2] for key in wanted.gone}
-        known = [part.stamped for part in ring.segments]
-        tokens = tuple(
-            (one.version, one.token)
-            for one in known
-            if self._estate.owner.owns(one.token)
-            or (one.token.owner, one.token.birth) in dead  # so that the heir goes beyond all that they wrote
-            or one.token.giver in births
-        )
-        out.tell(peer, replace(succession.word(ring.id, wanted.nonce), tokens=tokens))
-
-    def _take_word(self, peer: PeerName, word: Word, now: float, out: Outbox) -> None:
-        """Take a peer's word; it may be that we are written off ourselves."""
-        ring = self._estate.ring
-        if ring is None or word.ring != ring.id:
-            return
-        for one in self._merge([Stamped(version, token) for version, token in word.tokens], now, out):
-            out.announce_token(ring.id, one)
-        before = self._estate.owner
-        is_written_off = self._succession.hear(peer, word, before, out)
-        if is_written_off:
-            out.notice("error", "this peer was written off while it was away; what it owned goes to its heir")
-            self._be_reborn(out)
-        self._estate.confirm(self._succession.births - before.gone, out)
-        self._estate.become(self._owner(), out)
-
-    def _be_reborn(self, out: Outbox) -> None:
-        """Be another owner: the one that we were is written off."""
-        before = self._estate.owner
-        self._orders.gave_up_leaving = False
-        self._council.leave()
-        self._succession.begin_anew(self._council.owner, out)
-        self._write_off([(before.name, before.birth)], out)  # we are back: nobody is closer to what we had
-
-    def _takes(self, token: Token) -> bool:
-        """Return whether the owner of a token can be given space."""
-        return token.owner != self._own and token.owner in self._search.reachable and not self._is_lost(token)
-
-    def _is_lost(self, token: Token) -> bool:
-        return self._council.is_lost(token) or self._succession.is_written_off(token)
-
-    def _owner(self) -> Owner:
-        """Return ourselves, as the ring knows us."""
-        owner = self._council.owner
-        return Owner(owner.name, owner.birth, owner.reborn, self._succession.births)
-
     def _wants_ring(self) -> bool:
         return bool(self._pending) or self._orders.priming
+
+    def _take_told(self, tokens: Iterable[tuple[int, Token]], now: float, out: Outbox) -> None:
+        """Take tokens that a peer told us alone, and pass them on: it may die before anybody else hears of them."""
+        ring = self._estate.ring
+        if ring is not None:
+            for one in self._merge([Stamped(version, token) for version, token in tokens], now, out):
+                out.announce_token(ring.id, one)
 
     def _merge(self, tokens: list[Stamped], now: float, out: Outbox) -> tuple[Stamped, ...]:
         """Take tokens of our ring; return those that were news."""
@@ -544,7 +458,7 @@ class Allocator:
             out.save_doubt(True)
         owner = self._estate.owner
         if (owner.name, owner.birth) in self._succession.gone:  # we were leaving when we stopped
-            self._be_reborn(out)
+            self._probate.be_reborn(out)
         if self._estate.ring is not None and self._estate.start is not None:
             out.announce(f"ring-start/{self._estate.ring.id}", 1, self._estate.start)
             for stamped in self._estate.changed_tokens:  # a crash may have come between saving and telling

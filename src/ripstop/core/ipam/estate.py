@@ -114,12 +114,20 @@ class Estate:
         if self.ring is not None:
             self._publish(self.ring.confirm(self.owner, lambda token: token.giver in gone), out)
 
-    def inherit(self, is_left: Callable[[Token], bool], fence: int, out: Outbox) -> int:
-        """Take over what owners left that are gone; return how many addresses that is."""
+    def inherit(self, is_left: Callable[[Token], bool], fence: int, strays: Mapping[int, Owner], out: Outbox) -> int:
+        """Take over what owners left that are gone; return how many addresses that is.
+
+        Args:
+            is_left: whether what a token speaks of is left to us.
+            fence: how far to go beyond the versions known.
+            strays: addresses that containers of others hold, who shall own them.
+            out: takes what is to be written and told.
+        """
         if self.ring is None:
             return 0
         before = sum(map(len, self._owned))
-        change = self.ring.inherit(self.owner, is_left, fence, len)
+        strays = {one: owner for one, owner in strays.items() if self.holdings.holder(one) is None}
+        change = self.ring.inherit(self.owner, is_left, fence, strays, len)
         if change.written:
             self._publish(change, out)
             self._refresh()

@@ -87,6 +87,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
     peers: tuple[tuple[PeerName, int, int], ...] = ()  # (name, birth, life) of all that may own addresses
     gone: tuple[tuple[PeerName, int, int, PeerName], ...] = ()  # owners written off, and their heirs; the asker maybe
     tokens: tuple[tuple[int, Token], ...] = ()  # with versions: what is the answerer's, or was of those written off
+    strays: tuple[int, ...] = ()  # addresses that its containers hold and that are not its own, as far as it knows
 
 
 IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

@@ -16,7 +16,7 @@ owners' names, the same everywhere, and reported by `rivals`: the allocator then
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2s
 from itertools import pairwise
@@ -115,7 +115,7 @@ class Ring:
     def segments(self) -> list[Segment]:
         """Who owns what, in order; addresses whose token has not come yet are in none."""
         if self._segments is None:
-            self._segments = _resolve(self._tokens.values())
+            self._segments = resolve(self._tokens.values())
         return self._segments
 
     def segment(self, address: int) -> Segment | None:
@@ -160,7 +160,7 @@ class Ring:
 
     def fits(self, news: Stamped) -> bool:
         """Return whether a token speaks of addresses of the universe; nothing else is ever merged."""
-        return news.token.start <= news.token.end and self.universe.covers(news.range)
+        return news.token.start < news.token.end and self.universe.covers(news.range)
 
     def merge(self, news: Iterable[Stamped]) -> Change:
         """Take in tokens from elsewhere; what is known better here stays.
@@ -207,7 +207,12 @@ class Ring:
         return change
 
     def inherit(
-        self, heir: Owner, is_left: Callable[[Token], bool], fence: int, free: Callable[[Range], int]
+        self,
+        heir: Owner,
+        is_left: Callable[[Token], bool],
+        fence: int,
+        strays: Mapping[int, Owner],
+        free: Callable[[Range], int],
     ) -> Change:
         """Take over the addresses of owners that are gone.
 
@@ -217,20 +222,22 @@ class Ring:
             heir: the new owner.
             is_left: whether a token's owner is gone and `heir` is its heir.
             fence: how far to go beyond the versions known.
+            strays: addresses that go to somebody else, because containers there hold them.
             free: how many addresses of a range are free, for the hints in the tokens.
         """
-        written = {
-            part.start: self._stamp(part.stamped.version + fence, part.range, heir, heir, free(part.range))
-            for part in self.segments
-            if is_left(part.stamped.token)
-        }
+        left = [(part.range, part.stamped.version) for part in self.segments if is_left(part.stamped.token)]
         known = [part.range for part in self.segments]
         # Of a gap nobody knows any more to whom it was given next: it goes where its first owner's addresses go.
         for first in self._first:
             if is_left(first.token):
-                for gap in subtract([first.range], known):
-                    written[gap.start] = self._stamp(fence, gap, heir, heir, free(gap))
-        return self._write(written)
+                left += [(gap, 0) for gap in subtract([first.range], known)]
+        written: list[Stamped] = []
+        for run, version in left:
+            astray = [Range(one, one + 1) for one in sorted(strays) if one in run]
+            written += [self._stamp(version + fence, one, strays[one.start], heir, 0) for one in astray]
+            rest = subtract([run], astray)
+            written += [self._stamp(version + fence, one, heir, heir, free(one)) for one in rest]
+        return self._write({one.token.start: one for one in written})
 
     def confirm(self, owner: Owner, was_given: Callable[[Token], bool]) -> Change:
         """Write tokens of `owner` anew that another peer wrote, so that they count whatever becomes of that peer."""
@@ -301,7 +308,7 @@ def first_tokens(start: RingStart) -> list[Stamped]:
     ]
 
 
-def _resolve(tokens: Iterable[Stamped]) -> list[Segment]:
+def resolve(tokens: Iterable[Stamped]) -> list[Segment]:
     """Return for each address the token of highest rank, as segments in order."""
     ordered = sorted(tokens, key=lambda one: one.token.start)
     if all(one.token.end <= after.token.start for one, after in pairwise(ordered)):

@@ -8,7 +8,7 @@ from ripstop.core.errors import NotReadyError, RequestError
 from ripstop.core.ipam.asks import Asks
 from ripstop.core.ipam.council import Council
 from ripstop.core.ipam.estate import Estate
-from ripstop.core.ipam.messages import SpaceAnswer, SpaceWanted
+from ripstop.core.ipam.messages import SpaceAnswer, SpaceWanted, Token
 from ripstop.core.ipam.requests import Owners, Pending, is_final, refusal
 from ripstop.core.ipam.saved import Outbox
 from ripstop.core.ipam.succession import Succession
@@ -81,6 +81,15 @@ class Search:
             )
         return NotReadyError(f"no ring yet: {known} peers are here, but have not agreed how to divide {universe}")
 
+    def takes(self, token: Token) -> bool:
+        """Return whether the owner of a token can be given space."""
+        is_other = token.owner != self._succession.own
+        return is_other and token.owner in self.reachable and not self.is_lost(token)
+
+    def is_lost(self, token: Token) -> bool:
+        """Return whether nobody can give out the addresses of a token for now: its owner is gone."""
+        return self._council.is_lost(token) or self._succession.is_written_off(token)
+
     def forget(self) -> None:
         """Take note that ring, peers or holdings may have changed."""
         self._owners = {}
@@ -98,7 +107,7 @@ class Search:
             owners.unknown -= size
             if owner.owns(token):
                 continue
-            if self._council.is_lost(token) or self._succession.is_written_off(token):
+            if self.is_lost(token):
                 owners.lost += size
             elif token.owner in self.reachable:
                 believed = min(size, 1 + token.free * size / (token.end - token.start))

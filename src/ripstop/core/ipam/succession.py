@@ -13,6 +13,10 @@ its peers for their word, which each writes to disk before it gives it:
 
 Fewer than a majority can be written off together; so whoever writes off asks at least one of any majority, and hears
 of every newcomer.  Two that would be heirs of one owner need each other's word, so at most one of them gets it.
+
+An heir may have given addresses to its containers, told nobody, and lost its disk while they live.  So a word names
+*strays*: addresses that containers of its giver hold and that no token it knows makes its own.  Whoever is the heir
+next gives what it inherits of them to the peer whose containers hold them, and has the rest.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +42,7 @@ class Poll:
     nonce: int
     gone: tuple[Key, ...] = ()
     heir: PeerName = NO_HEIR
-    words: dict[PeerName, None] = field(default_factory=dict)
+    words: dict[PeerName, tuple[int, ...]] = field(default_factory=dict)  # and what its containers hold astray
     refusals: dict[PeerName, str] = field(default_factory=dict)
     due: float = -inf  # when those who have not answered are asked again, in seconds
     rounds: int = 0
@@ -70,6 +74,7 @@ class Succession:
         self._taking: Poll | None = None
         self._leaving: Poll | None = None
         self._telling: Poll | None = None
+        self.strays: dict[int, Owner] = {}  # of what we inherit: addresses that living containers of others hold
         self._strangers: dict[PeerName, None] = {}  # met in doubt after a restart; nobody of ours has vouched for them
         self._with_others: dict[Key, float] = {}  # owners whose heir has refused us its word, and until when we heed it
 
@@ -217,6 +222,7 @@ class Succession:
         """Begin to say that we are leaving; whatever comes, this owner is no more."""
         key = (owner.name, owner.birth)
         self._leaving = Poll(self._draw(), (key,), heir)
+        self._taking = None  # whoever is our heir inherits from others in our stead
         self.write_off(key, heir, out)
 
     def stay(self) -> None:
@@ -281,7 +287,7 @@ class Succession:
                 if word.refusal:
                     poll.refusals[peer] = word.refusal
                 else:
-                    poll.words[peer] = None
+                    poll.words[peer] = word.strays
         return False
 
     def refused(self) -> str:
@@ -304,12 +310,17 @@ class Succession:
         for key, off in sorted(self.gone.items()):  # whom we inherit from may have been an heir itself
             if off.heir in dead and off.heir != self._own:
                 self.write_off(key, self._own, out)
-        keys = self.taking
+        keys = () if self.is_leaving else self.taking  # a word that was given before we said so gives us nothing
         if not keys:
             self._taking = None
         elif self._taking is None or self._taking.gone != keys:
             self._taking = Poll(self._draw(), keys)
         if self._taking is not None and all(peer in self._taking.words for peer in self.others):
+            self.strays = {
+                address: Owner(peer, self.peers[peer])
+                for peer, strays in sorted(self._taking.words.items())
+                for address in strays
+            }
             for key in keys:
                 self.write_off(key, self._own, out, done=True)
             self._taking = None

@@ -10,7 +10,7 @@ from ripstop.core.mesh.membership import Identity, Membership
 from ripstop.core.mesh.memory import FormerLife, Memory
 from ripstop.core.mesh.messages import Entry, PeerRecord, Reach
 from ripstop.core.mesh.refuter import Refuter
-from ripstop.core.mesh.replica import Replica
+from ripstop.core.mesh.replica import FindVoid, Replica
 from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import ConnectionId, UnderlayIp
 
@@ -33,11 +33,12 @@ class Ledger:
         advertise: tuple[UnderlayIp, ...],
         former: FormerLife,
         covered_by: CoveredBy,
+        find_void: FindVoid,
         now: float,
         rng: Random,
     ) -> None:
         """Begin with what was known in a former life."""
-        self.replica = Replica()
+        self.replica = Replica(find_void)
         self.replica.merge(former.entries)
         self.membership = Membership(identity, port, advertise, self.replica)
         self.spreader = Spreader(self.replica, covered_by, now, rng)

@@ -184,6 +184,7 @@ def _check_body(body: IpamMessage) -> None:
             _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
             _check_members(tuple(heir for _, _, _, heir in body.gone))
             _check_tokens(body.tokens)
+            _need(all(0 <= address < 2**32 for address in body.strays), "word", "an address outside 32 bits")
         case SpaceAnswer():
             _check_wanted(body)
             _need(0 <= body.granted <= 2**32, "space", f"{body.granted} granted")

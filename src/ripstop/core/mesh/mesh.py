@@ -51,6 +51,7 @@ from ripstop.core.mesh.messages import (
 )
 from ripstop.core.mesh.paths import Paths
 from ripstop.core.mesh.reach import ReachWriter
+from ripstop.core.mesh.replica import FindVoid, nothing_is_void
 from ripstop.core.mesh.routing import Here, Routing
 from ripstop.core.mesh.startup import Startup
 from ripstop.core.names import NO_PEER, ConnectionId, PeerName, ShortId, UnderlayIp
@@ -81,8 +82,9 @@ class Mesh:
     """`receive` and `tick` change state and return effects; everything else only reads."""
 
     def __init__(
-        self, identity: Identity, settings: Settings, saved: Mapping[str, bytes], now: float, rng: Random
-    ) -> None:
+        self, identity: Identity, settings: Settings, saved: Mapping[str, bytes], now: float, rng: Random,
+        find_void: FindVoid = nothing_is_void,
+    ) -> None:  # fmt: skip
         """Begin; `saved` holds what earlier `Save` effects wrote, other keys do not matter."""
         former = recall(saved)
         incarnation = max(identity.incarnation, former.incarnation + 1)
@@ -94,7 +96,9 @@ class Mesh:
         self._forget_at = now + FORMER_LIFE
         self._has_left = False
         self._instance = rng.getrandbits(64)
-        self._ledger = Ledger(self.identity, settings.port, settings.advertise, former, self._covered_by, now, rng)
+        self._ledger = Ledger(
+            self.identity, settings.port, settings.advertise, former, self._covered_by, find_void, now, rng
+        )
         self._membership = self._ledger.membership
         self._connections = Connections(identity.name, self._instance, self._hello, now)
         self._connector = Connector(identity.name, not settings.no_discovery, self._is_connected, rng)
@@ -168,6 +172,10 @@ class Mesh:
     def connections(self) -> tuple[status.ConnectionView, ...]:
         """Return how each other peer is connected, by name."""
         return status.connections(self._membership, self._connections, self._connector, self._paths, self._routing)
+
+    def clones(self, now: float) -> tuple[UnderlayIp, ...]:
+        """Return the underlay addresses of peers that have our name."""
+        return self._connections.clones(now)
 
     def routes(self) -> tuple[status.RouteView, ...]:
         """Return the way to each peer that can be reached, by name."""

@@ -3,9 +3,12 @@
 Each key has the greatest entry seen, by version and then by the bytes of the value, so replicas that have seen the
 same entries are equal, in whatever order and however often they saw them.  To compare two replicas cheaply, keys are
 spread over buckets, and each bucket keeps a hash of what is in it.
+
+Entries stay for ever, but for those that others have made void.  Which these are follows from the entries alone, so
+that replicas that have seen the same stay equal.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -13,6 +16,8 @@ import msgspec
 
 from ripstop.core.mesh.limits import BUCKETS
 from ripstop.core.mesh.messages import Entry
+
+FindVoid = Callable[[Iterable[Entry]], Iterable[str]]  # what was merged: the keys of what nobody needs any more
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -33,10 +38,16 @@ class Difference:
     wanted: tuple[str, ...]  # keys that are newer there
 
 
-class Replica:
-    """Entries by key; only ever replaced by greater ones."""
+def nothing_is_void(_news: Iterable[Entry]) -> tuple[str, ...]:
+    """Return no key: every entry is needed for ever."""
+    return ()
 
-    def __init__(self) -> None:
+
+class Replica:
+    """Entries by key; each only ever replaced by greater ones, or dropped when others have made it void."""
+
+    def __init__(self, find_void: FindVoid = nothing_is_void) -> None:
+        self._find_void = find_void
         self._held: dict[str, _Held] = {}
         self._buckets: list[dict[str, None]] = [{} for _ in range(BUCKETS)]
         self._marks = [0] * BUCKETS
@@ -72,6 +83,9 @@ class Replica:
                 self._put(entry)
                 news.pop(entry.key, None)
                 news[entry.key] = entry
+        for key in self._find_void(news.values()):
+            self._drop(key)
+            news.pop(key, None)
         return tuple(news.values())
 
     def digest(self) -> tuple[int, ...]:
@@ -115,6 +129,11 @@ class Replica:
         self._marks[bucket] ^= held.mark ^ (old.mark if old else 0)
         self._buckets[bucket][entry.key] = None
         self._held[entry.key] = held
+
+    def _drop(self, key: str) -> None:
+        old = self._held.pop(key)
+        self._marks[old.bucket] ^= old.mark
+        del self._buckets[old.bucket][key]
 
 
 def bucket_of(key: str) -> int:

@@ -54,11 +54,24 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
         {"version": version.version, "protocol": str(version.protocol), "abi": version.abi},
     )
     yield _gauge("ripstop_ports", "Interfaces attached to containers of this host.", snapshot.ports)
+    yield from _guards(snapshot)
     yield _gauge("ripstop_mtu_bytes", "MTU of container interfaces; 0 while it is not known.", snapshot.mtu)
     yield from _mesh(snapshot.mesh)
     yield from _datapath(snapshot.datapath)
     yield from _ipam(snapshot.ipam, snapshot.own)
     yield from _multicast(snapshot.multicast, snapshot.datapath)
+
+
+def _guards(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge("ripstop_guarded_ports", "Interfaces of containers that are guarded.", snapshot.guarded)
+    stopped = CounterMetricFamily(
+        "ripstop_port_stopped",
+        "Frames of one guarded interface that were stopped, by drop reason.",
+        labels=("container", "ifname", "reason"),
+    )
+    for one in snapshot.stopped:
+        stopped.add_metric((one.container, one.ifname, one.reason), one.count)
+    yield stopped
 
 
 def _mesh(mesh: MeshCounts) -> Iterator[Metric]:
