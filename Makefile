@@ -67,6 +67,9 @@ bench-multicast: setup bench-tools ## measure multicast against the underlay's o
 bench-ipam: setup ## measure allocation, donation, and a ring of 1,000 peers
 	@$(BIN)/python -m bench.ipam
 
+bench-cni: setup ## measure how long containers wait, against bridge and host-local
+	@$(BIN)/python -m bench.cni
+
 check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
 	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
 
@@ -84,4 +87,4 @@ clean: ## remove what was built
 	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam check-kernel wheel format lab clean
+.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam bench-cni check-kernel wheel format lab clean

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.cli import arguments, dns_grammar, multicast_grammar
+from ripstop.cli import arguments, cni_grammar, dns_grammar, multicast_grammar
 from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
@@ -92,6 +92,8 @@ def build(*, with_lab: bool = False) -> Grammar:
     dns = add("dns", "give names to containers, and see which there are")
     for name, subcommand in dns_grammar.fill(dns):
         made[f"dns {name}"] = subcommand
+    for name, subcommand in cni_grammar.fill(add("cni", "have container runtimes use this network")):
+        made[f"cni {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
     add("version", "print the versions of this program and of the daemon")
     if with_lab:

@@ -121,12 +121,13 @@ class Containers:
             timer.cancel()
         self._leaving.clear()
 
-    async def attach(self, request: AttachRequest, gateway: str = "") -> PortRecord:
+    async def attach(self, request: AttachRequest, gateway: str = "", *, soon: bool = True) -> PortRecord:
         """Put an interface into a container.
 
         Args:
             request: what is wanted.
             gateway: address of the default route, if not as the request says.
+            soon: begin with a filter and be promoted, so that nobody waits; False if others want to put queues there.
 
         Raises:
             RequestError: refused, and nothing was changed.
@@ -163,7 +164,7 @@ class Containers:
             try:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
-                await self._create(port, gateway, request.multicast_route)
+                await self._create(port, gateway, request.multicast_route, soon)
                 await self._use_names(Holder(holder), naming.bindings(container, addresses, names))
             except BaseException as error:
                 await self._forget(port)
@@ -171,14 +172,15 @@ class Containers:
                     raise RequestError(str(error)) from None
                 raise
             self._ports[name] = port
-            self._aftermath.came(name)
+            if soon:
+                self._aftermath.came(name)
             await self._tell_ports()
         log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
         return port
 
-    async def _create(self, port: PortRecord, gateway: str, multicast_route: bool) -> None:
+    async def _create(self, port: PortRecord, gateway: str, multicast_route: bool, soon: bool) -> None:
         mtu = self.mtu
-        await self._kernel.run(lambda: self._host.create_port(port, mtu, gateway, multicast_route))
+        await self._kernel.run(lambda: self._host.create_port(port, mtu, gateway, multicast_route, soon))
         if self.mtu != mtu:  # it changed while the port was not yet among those to be told
             await self._kernel.run(lambda: self._host.set_mtu(self.mtu, (port,)))
 
@@ -241,7 +243,7 @@ class Containers:
             grace: seconds until its addresses are free.
         """
         self._driver.post(NamesDropped(Holder(port.holder)))  # first, so that nobody is sent where nobody is any more
-        await self._kernel.run(lambda: self._host.unplug(port.host_ifname))
+        await self._kernel.run(lambda: self._host.unplug(port))
         self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ripstop.kernel import bpf_tc, bpffs, netns, nft
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
 from ripstop.kernel.rtnl import RouteSocket
+from ripstop.kernel.shaping import Limit, limit, unlimit
 
 MIN_KERNEL = (5, 15)
 FALLBACK_MTU = 1500  # bytes; IP MTU of an underlay that has no device up at the moment
@@ -150,7 +152,7 @@ class Host:
                 )
             return netns.inode(namespace)
 
-    def create_port(self, port: PortRecord, mtu: int, gateway: str, multicast_route: bool) -> None:
+    def create_port(self, port: PortRecord, mtu: int, gateway: str, multicast_route: bool, soon: bool) -> None:
         """Make a container's interface and plug it in; nothing is left behind on failure.
 
         Raises:
@@ -163,14 +165,23 @@ class Host:
                 host_mac(port.host_ifname), description(port),
             )  # fmt: skip
             try:
-                # first, so that the container's first word is heard
-                self.datapath.add_port(ifindex, guard=port.guard, soon=True)
+                # First, so that the container's first word is heard.
+                self.datapath.add_port(ifindex, guard=port.guard, soon=soon)
                 self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
             except BaseException:
                 self.datapath.remove_port(ifindex)
                 self._links.delete(port.host_ifname)
                 raise
         self._ports[port.host_ifname] = ifindex
+
+    def limit_port(self, port: PortRecord, sent: Limit, received: Limit) -> None:
+        """Limit how much a container sends and gets.
+
+        Raises:
+            KernelError: the kernel refuses.
+        """
+        with netns.found(port.netns, port.inode) as namespace:
+            limit(namespace, port.ifname, port.host_ifname, sent, received)
 
     def guard_port(self, port: PortRecord) -> None:
         """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
@@ -184,12 +195,15 @@ class Host:
         found = self.datapath.guards.stopped()
         return {name: found[ifindex] for name, ifindex in self._ports.items() if ifindex in found}
 
-    def unplug(self, host_ifname: str) -> None:
+    def unplug(self, port: PortRecord) -> None:
         """Take a container's interface off the switch: no frame passes from here on.  One that is gone is fine."""
-        self._links.silence(host_ifname)
-        ifindex = self._ports.pop(host_ifname, None)
+        self._links.silence(port.host_ifname)
+        ifindex = self._ports.pop(port.host_ifname, None)
         if ifindex is not None:
             self.datapath.remove_port(ifindex, dying=True)
+        with suppress(RipstopError), netns.opened(port.netns) as namespace:  # else all of it is gone
+            if netns.inode(namespace) == port.inode:
+                unlimit(namespace, port.host_ifname)
 
     def delete_ports(self, host_ifnames: Sequence[str]) -> None:
         """Delete the devices of ports that were unplugged, all in the time that one takes.  For any one thread."""
