@@ -22,6 +22,9 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     guard: bool = False  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
     guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp", these only; empty = all (needs `guard`)
     allowed: tuple[str, ...] = ()  # addresses that it may use besides its own (needs `guard`)
+    network: str = ""  # of a container runtime, to which it belongs
+    mac: str = ""  # of the interface inside; default: made from the container id
+    mtu: int = 0  # bytes, at most the overlay's; 0 = as large as that
     hostnames: tuple[str, ...] = ()  # names for its addresses, within the domain or with it
 
 

@@ -27,6 +27,7 @@ from ripstop.core.events import (
 )
 from ripstop.core.names import ContainerId, Holder
 from ripstop.daemon import naming, ports
+from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
@@ -56,15 +57,17 @@ class Containers:
 
     def __init__(
         self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
-        reconciler: Reconciler, listen: Callable[[tuple[str, ...]], None],
+        reconciler: Reconciler, aftermath: Aftermath, listen: Callable[[tuple[str, ...]], None],
     ) -> None:  # fmt: skip
         """Begin with nothing; `listen` is told what addresses the host has on the overlay, as they change."""
         self._listen = listen
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
+        self._aftermath = aftermath
         self._busy: set[str] = set()
         self._ports: dict[str, PortRecord] = {}
         self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
+        self._gateways = asyncio.Lock()  # held while one is found or made
         self.exposed = ExposeRecord()
 
     @property
@@ -118,8 +121,12 @@ class Containers:
             timer.cancel()
         self._leaving.clear()
 
-    async def attach(self, request: AttachRequest) -> PortRecord:
+    async def attach(self, request: AttachRequest, gateway: str = "") -> PortRecord:
         """Put an interface into a container.
+
+        Args:
+            request: what is wanted.
+            gateway: address of the default route, if not as the request says.
 
         Raises:
             RequestError: refused, and nothing was changed.
@@ -144,13 +151,16 @@ class Containers:
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
             names = naming.registrations(request.hostnames, self._config.dns_domain.removesuffix("."))
-            gateway = self._gateway() if request.gateway else ""
+            gateway = gateway or (self._gateway() if request.gateway else "")
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
-            mac = ports.port_mac(self._name, container, request.ifname)
+            await self._aftermath.is_gone(name)
+            mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
-                container, request.netns, inode, request.ifname, name, mac, addresses, guards, allowed, names
-            )
+                container, request.netns, inode, request.ifname, name, mac, addresses,
+                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu,
+                names=names,
+            )  # fmt: skip
             try:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
@@ -162,6 +172,7 @@ class Containers:
                     raise RequestError(str(error)) from None
                 raise
             self._ports[name] = port
+            self._aftermath.came(name)
             await self._tell_ports()
         log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
         return port
@@ -176,6 +187,43 @@ class Containers:
     def mtu(self) -> int:
         """What interfaces have now, in bytes."""
         return self._reconciler.mtu or self._driver.node.mesh.mtu
+
+    def mtu_of(self, port: PortRecord) -> int:
+        """What one interface has now, in bytes."""
+        return min(self.mtu, port.mtu or self.mtu)
+
+    def find(self, container: str, ifname: str) -> PortRecord | None:
+        """Return one interface of a container, None if it is not attached."""
+        wanted = ports.holder(container, ifname)
+        return next((port for port in self._ports.values() if port.holder == wanted), None)
+
+    async def remove(self, container: str, ifname: str) -> None:
+        """Take an interface out of a container, whatever of it is left; nothing is fine."""
+        port = self.find(container, ifname)
+        if port is None:
+            if (holder := ports.holder(container, ifname)) in self._leaving:
+                self._come_back(holder)
+                self._release(holder)
+            return
+        async with self._reserved(port.host_ifname):
+            await self._forget(port)
+        log.info("detached %s of %s, free again: %s", port.ifname, port.container, ", ".join(port.addresses))
+
+    async def gateway(self, subnet: Range, wait: float) -> str:
+        """Return an address of this host in `subnet`, taking one if there is none yet.
+
+        Raises:
+            RequestError: none can be had.
+        """
+        async with self._gateways:
+            if not (found := self._exposed_in(subnet)):
+                await self.expose(ExposeRequest((f"net:{subnet}",), self.exposed.masquerade, wait))
+                found = self._exposed_in(subnet)
+        return found
+
+    def _exposed_in(self, subnet: Range) -> str:
+        exposed = (address.partition("/")[0] for address in self.exposed.addresses)
+        return next((address for address in exposed if int(IPv4Address(address)) in subnet), "")
 
     def _come_back(self, holder: ContainerId) -> None:
         """Let a container that was gone for a moment have its addresses again."""
@@ -194,7 +242,8 @@ class Containers:
             grace: seconds until its addresses are free.
         """
         self._driver.post(NamesDropped(Holder(port.holder)))  # first, so that nobody is sent where nobody is any more
-        await self._kernel.run(lambda: self._host.delete_port(port.host_ifname))
+        await self._kernel.run(lambda: self._host.unplug(port.host_ifname))
+        self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])
@@ -220,6 +269,7 @@ class Containers:
         for port in found:
             async with self._reserved(port.host_ifname):
                 await self._forget(port)
+                await self._aftermath.is_gone(port.host_ifname)
             log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
         return found
 

@@ -23,6 +23,8 @@ from ripstop.core.mesh.mesh import Settings
 from ripstop.core.names import UnderlayIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
+from ripstop.daemon.aftermath import Aftermath
+from ripstop.daemon.cni import Cni
 from ripstop.daemon.config import DNS_PORT, Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
@@ -150,7 +152,8 @@ class _Daemon:
             name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler,
+            aftermath = Aftermath(host.delete_ports, host.promote_ports)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath,
                 lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
             )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
@@ -159,7 +162,13 @@ class _Daemon:
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             names = Names(config, store, driver, containers, name_server)
             names.restore()
-            works = [driver.run(), reconciler.run(), sensors.run(), *([name_server.run()] if name_server else [])]
+            works = [
+                driver.run(),
+                reconciler.run(),
+                sensors.run(),
+                aftermath.run(),
+                *([name_server.run()] if name_server else []),
+            ]
             running = [tasks.create_task(work) for work in works]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
@@ -170,7 +179,11 @@ class _Daemon:
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
-            runner = await server.serve(server.application(controller.handlers(), metrics.text), config.socket)
+            cni = Cni(config, driver, containers, self._kernel, host)
+            await cni.catch_up()
+            app = server.application(controller.handlers(), metrics.text, cni.serve)
+            runner = await server.serve(app, config.socket)
+            await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -185,6 +198,7 @@ class _Daemon:
             await control.close()
             for task in running:
                 task.cancel()
+            aftermath.close()
             containers.close()
             if self._take_down:
                 await containers.forget_all()
