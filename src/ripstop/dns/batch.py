@@ -31,8 +31,7 @@ _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 class Batch:
     """Room for `COUNT` datagrams, used for all sockets in turn.
 
-    `packets` holds them, each at a multiple of `SLOT`; `headers` has their lengths in the last of each eight words, and
-    `lengths` has at odd places how much of each is sent.
+    `packets` holds them, each at a multiple of `SLOT`; `lengths` has at odd places how much of each is sent.
     """
 
     def __init__(self) -> None:
@@ -62,10 +61,9 @@ class Batch:
         got: int = _recvmmsg(fd, self._at, COUNT, socket.MSG_DONTWAIT, None)
         return max(0, got)
 
-    def message(self, index: int) -> bytes:
-        """Return a datagram."""
-        start = index * SLOT
-        return self.packets[start : start + self.headers[_WORDS * index + _LENGTH]].tobytes()
+    def sizes(self, count: int) -> list[int]:
+        """Return how long the first datagrams are."""
+        return self.headers[_LENGTH : _WORDS * count : _WORDS].tolist()
 
     def is_cut(self, index: int) -> bool:
         """Return whether a datagram was longer than its room."""

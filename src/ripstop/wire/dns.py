@@ -9,7 +9,7 @@ Source: RFC 1035, section 4 (messages); RFC 6891 (EDNS); RFC 2181, section 9 (tr
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ripstop.core.errors import ProtocolError
 
@@ -66,8 +66,7 @@ class NoQuestionError(ProtocolError):
     """Nothing that may be answered at all: too short, or itself an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edns:
+class Edns(NamedTuple):
     """What the asker said of itself."""
 
     size: int  # bytes of a UDP answer that it takes
@@ -75,8 +74,7 @@ class Edns:
     dnssec: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A message that asks one question."""
 
     id: int
@@ -98,8 +96,7 @@ class Query:
         return min(max(self.edns.size, MIN_SIZE), OUR_SIZE) if self.edns else MIN_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One record of an answer; `name` may be compressed."""
 
     name: bytes
