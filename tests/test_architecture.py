@@ -17,6 +17,7 @@ ALLOWED = {
     "sim": ("core", "wire"),
     "api": ("core",),
     "client": ("api", "core"),
+    "cni": (),
     "lab": ("core", "client", "api"),
     "cli": ("core", "client", "api", "lab"),
     "daemon": ("core", "wire", "kernel", "transport", "store", "api"),

@@ -1,1 +1,1 @@
-"""How fast names are answered, against dnsmasq with the same names on the same machine."""
+"""Names: how fast they are answered, against dnsmasq, how soon a change is, and what very many of them weigh."""

@@ -10,7 +10,7 @@ from random import Random
 
 from bench import command, facts, report, results
 from bench.ipam import daemon
-from bench.names import load
+from bench.names import load, swap, table
 from bench.names.servers import DNSMASQ, RIPSTOP, SERVERS, Running, questions
 from bench.results import Results, Sample, Target
 
@@ -30,7 +30,10 @@ TARGETS = (
     _bar("many_qps", DNSMASQ, 1.0),
     _bar("many_share", "", 0.9),
     _bar("start_s", "", 2.0, at_most=True),
+    _bar("learn_s", "", 2.0, at_most=True),
+    _bar("swap_out_worst_ms", "", 200.0, at_most=True),
 )
+SWAPS = 20
 ROWS = {
     "qps": ("1,000 names, answers/s", "1/s", "{:,.0f}"),
     "busy_us": ("  processor time of one", "µs", "{:.2f}"),
@@ -42,6 +45,16 @@ ROWS = {
     "many_share": ("  share of that with 1,000", "", "{:.2f}"),
     "start_s": ("  start to first answer", "s", "{:.2f}"),
     "many_resident_mb": ("  memory, all asked about", "MB", "{:.1f}"),
+    "learn_s": ("100,000 names of 50 hosts learnt by one that starts", "s", "{:.2f}"),
+    "learn_cpu_s": ("  processor time", "s", "{:.2f}"),
+    "longest_step_ms": ("  the longest the daemon does nothing else", "ms", "{:.0f}"),
+    "table_mb": ("  memory in the daemon", "MB", "{:.1f}"),
+    "gossip_mb": ("  sent by gossip", "MB", "{:.1f}"),
+    "change_bytes": ("one more name on a host that has 32,000, sent", "B", "{:,.0f}"),
+    "swap_out_ms": ("one of three addresses taken out, on three hosts", "ms", "{:.1f}"),
+    "swap_out_worst_ms": ("  worst", "ms", "{:.1f}"),
+    "swap_in_ms": ("  and put in again", "ms", "{:.1f}"),
+    "swap_in_worst_ms": ("  worst", "ms", "{:.1f}"),
     "own_p50_ms": ("control plane meanwhile: an allocation, p50", "ms", "{:.2f}"),
     "own_p99_ms": ("  p99", "ms", "{:.2f}"),
 }
@@ -64,10 +77,13 @@ def _run(args: argparse.Namespace) -> None:
         samples: dict[str, list[Sample]] = {
             "names": [_round(number, few, many, seconds) for number in range(rounds)],
             "flood": [_flood(few, 100 if args.quick else 1000)],
+            "table": [{RIPSTOP: table.measure(MANY // 10 if args.quick else MANY)}],
+            "swap": [{RIPSTOP: swap.measure(3 if args.quick else SWAPS)}],
         }
-    medians = results.medians(samples["names"])
-    for way, numbers in results.medians(samples["flood"]).items():
-        medians.setdefault(way, {}).update(numbers)
+    medians: dict[str, dict[str, float]] = {}
+    for taken in samples.values():
+        for way, numbers in results.medians(taken).items():
+            medians.setdefault(way, {}).update(numbers)
     ratios = {
         number: {f"{RIPSTOP}/{DNSMASQ}": results.ratio(samples["names"], number, RIPSTOP, DNSMASQ)}
         for number in samples["names"][0][RIPSTOP]

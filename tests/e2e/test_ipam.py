@@ -1,12 +1,16 @@
 """Addresses over the life of hosts: damaged and old state, quick restarts, dead hosts, leaving, changing the range."""
 
 import json
+import shutil
 from collections.abc import Iterator
-from ipaddress import IPv4Interface
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 import pytest
 
+from ripstop.api.types import AttachRequest, DetachRequest
+from ripstop.client import RefusedError
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
@@ -116,6 +120,48 @@ def test_a_dead_host_is_written_off_once_and_comes_back_with_nothing() -> None:
         assert len(held) == len(set(held))
 
 
+def test_a_copy_of_a_state_does_not_start_while_the_original_runs(pair: Lab) -> None:
+    original, copy = pair.host("h1"), pair.host("h2")
+    copy.detach(pair.container("h2c1"))
+    copy.kill_daemon()
+    aside = copy.state_dir.rename(copy.directory / "aside")
+    shutil.copytree(original.state_dir, copy.state_dir)
+    copy.start_daemon()
+    eventually(lambda: copy.daemon_pid() is None)
+    name = original.status().name
+    assert (
+        f"the host at 192.0.2.1 runs with the name of this one, {name}: the state here is a copy"
+        in copy.log.read_text()
+    )
+    assert not original.status().problems
+    shutil.rmtree(copy.state_dir)
+    aside.rename(copy.state_dir)
+    copy.restart_daemon()
+    pair.wait()
+    eventually(lambda: not ipam(copy)["doubt"])
+    (given,) = copy.attach(pair.container("h2c1")).addresses
+    assert str(IPv4Interface(given).ip) != pair.container("h1c1").address()
+
+
+def test_peers_with_overlapping_ranges_are_named_and_make_no_second_ring_over_addresses_in_use() -> None:
+    with Lab(hosts=2, name=lab_name(), containers=1, daemons=False) as lab:
+        one, two = lab.hosts
+        one.start_daemon(["--range=10.64.0.0/16", "--init=consensus=1"])
+        two.start_daemon(["--range=10.64.128.0/17", "--init=consensus=1"])
+        for host in lab.hosts:
+            host.wait(reachable=1)
+        one.attach(lab.container("h1c1"))
+        eventually(lambda: "peer h1 shares out 10.64.0.0/16" in two.status().problems)
+        assert "peer h2 shares out 10.64.128.0/17" in one.status().problems
+        words = ("attach", "--netns", str(lab.container("h2c1").netns_path), "--wait", "1")
+        assert (
+            "containers of h1 hold addresses of another range that overlaps 10.64.128.0/17; start all hosts with the"
+            " same --range" in refusal(two, *words)
+        )
+        one.detach(lab.container("h1c1"))
+        assert two.ripstop(*words[:-2]).stdout == "10.64.128.1/17\n"
+
+
 def test_leaving_gives_everything_to_another(pair: Lab) -> None:
     host, other = pair.host("h1"), pair.host("h2")
     assert "1 containers hold addresses here" in refusal(host, "reset")
@@ -204,6 +250,52 @@ def test_a_subnet_of_four_has_two_addresses_then_it_is_exhausted(refusing: Lab) 
     again = host.ripstop("detach", "--netns", str(container.netns_path), check=False)
     assert again.returncode == 1
     assert "is not attached here" in again.stderr
+
+
+def test_thousands_of_requests_at_exhaustion_are_each_refused_while_the_daemon_answers(refusing: Lab) -> None:
+    host, netns = refusing.host("h1"), str(refusing.container("h1c1").netns_path)
+    for name in ("x0", "x1"):
+        host.client.call("attach", AttachRequest(netns=netns, ifname=name, addresses=("net:10.32.16.4/30",)))
+
+    def ask(number: int) -> str:
+        request = AttachRequest(netns=netns, ifname=f"y{number}", addresses=("net:10.32.16.4/30",))
+        with pytest.raises(RefusedError) as refused:
+            host.client.call("attach", request)
+        return str(refused.value)
+
+    with ThreadPoolExecutor(32) as threads:
+        refusals = threads.map(ask, range(2000))
+        seen = [host.status().settled for _ in range(20)]
+        assert set(refusals) == {
+            "no address of 10.32.16.4/30 is free: this peer owns them all, and all are in use",
+        }
+    assert all(seen)
+    assert [one["address"] for one in ipam(host)["allocations"]] == ["10.32.16.5", "10.32.16.6"]
+    host.client.call("detach", DetachRequest(netns=netns))
+    assert ipam(host)["allocations"] == []
+
+
+def test_what_another_host_has_is_asked_for_and_refused_by_name(pair: Lab) -> None:
+    one, two = pair.hosts
+    held = pair.container("h1c1").address()
+    two.detach(pair.container("h2c1"))
+    words = ("attach", "--netns", str(pair.container("h2c1").netns_path), "--wait", "5")
+    assert f"address {held} is taken by container" in refusal(two, *words, f"{held}/12")
+    assert "on peer h1" in refusal(two, *words, f"{held}/12")
+    theirs = IPv4Address(held) + 7
+    assert two.ripstop(*words, f"{theirs}/12").stdout == f"{theirs}/12\n"
+    assert shares(one)["h1"] + shares(one)["h2"] == 1 << 20
+    foreign = one.ripstop(
+        "attach", "--netns", str(pair.container("h1c1").netns_path), "--ifname", "x", "192.168.7.9/24"
+    )
+    assert foreign.stdout == "192.168.7.9/24\n"  # of no range of ours: given as it is
+
+
+def test_unknown_containers_and_namespaces_are_named(refusing: Lab) -> None:
+    host = refusing.host("h1")
+    assert "nobody is not attached here; `ripstop ps` lists what is" in refusal(host, "detach", "--id", "nobody")
+    assert "/run/netns/nowhere" in refusal(host, "detach", "--netns", "nowhere")
+    assert "/run/netns/nowhere" in refusal(host, "attach", "--netns", "nowhere")
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ import pytest
 from ripstop.core.errors import KernelError
 from ripstop.core.names import NO_PEER, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, Tree
+from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.bpf_tc import attached_program
 from ripstop.kernel.datapath import Datapath, FdbEntry
+from ripstop.kernel.guards import Guard
 from tests.kernel.switches import MTU, PORT, Container, Host, Lab, hop
 
 GROUP = "239.192.7.2"
@@ -138,6 +140,32 @@ def test_adoption_replaces_the_programs(lab: Lab) -> None:
         after = [attached_program(ifindex) for ifindex in devices]
     assert None not in before + after
     assert set(before).isdisjoint(after)
+
+
+def test_a_promoted_port_is_what_it_was(lab: Lab) -> None:
+    host = lab.hosts[0]
+    port, other = (container.port for container in host.containers)
+    guard = Guard(GuardFlags.MAC, "02:00:00:00:00:01", ())
+    with host.namespace.entered():
+        plain = attached_program(other)
+        host.switch.remove_port(port)
+        host.switch.add_port(port, soon=True)
+        assert attached_program(port) == plain
+        host.switch.promote(port)
+        assert attached_program(port) == plain
+        host.switch.add_port(port, guard=guard)
+        guarded = attached_program(port)
+        assert guarded not in (None, plain)
+        host.switch.promote(port)  # late: it was asked for before the guard came
+        assert attached_program(port) == guarded
+        host.switch.remove_port(port)
+        host.switch.add_port(port, guard=guard, soon=True)
+        assert attached_program(port) == guarded
+        host.switch.promote(port)
+        assert attached_program(port) == guarded
+        host.switch.remove_port(port)
+        host.switch.promote(port)
+        assert attached_program(port) is None
 
 
 def test_adoption_forgets_devices_that_went(lab: Lab) -> None:

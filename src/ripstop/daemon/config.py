@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, i
 from pathlib import Path
 
 from ripstop.core.address import Range
+from ripstop.core.dns.messages import MAX_NAME
 from ripstop.core.errors import RequestError, StartError
 from ripstop.core.events import Endpoint
 from ripstop.core.multicast.multicast import MulticastSettings
@@ -21,7 +22,7 @@ MAX_QUERY_INTERVAL = 31744.0  # seconds; the most that a query can say.  Source:
 MAX_GRACE = 86400.0  # seconds
 MAX_DNS_TTL = 86400  # seconds
 DNS_PORT = 53
-_MAX_DOMAIN = 127  # characters, so that names below it have as many again
+_MAX_DOMAIN = 253 - MAX_NAME - 1  # characters; RFC 1035, section 2.3.4: the longest name must fit before it
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 

@@ -5,27 +5,9 @@ Framing on a unix stream socket: 4-byte big-endian length, then msgpack.
 
 import msgspec
 
+from ripstop.core.dns.messages import NameRow, Record, Service
 
-class Service(msgspec.Struct, frozen=True, array_like=True):
-    """A port on which something is to be had."""
-
-    name: str  # "http"
-    protocol: str  # "tcp" or "udp"
-    port: int
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True):
-    """An address of a name."""
-
-    address: bytes  # 4 or 16 bytes, network order
-    services: tuple[Service, ...] = ()
-
-
-class NameRow(msgspec.Struct, frozen=True, array_like=True):
-    """A name and all that is known of it."""
-
-    name: str  # relative to the domain, case as registered, no trailing dot: "Web", "db.prod"
-    records: tuple[Record, ...]  # empty: nobody has the name any more
+__all__ = ["Listen", "NameRow", "Record", "Rows", "Service"]
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True, tag=1):

@@ -6,7 +6,7 @@ from ripstop.core.effects import Close, Effect, Notice, Send
 from ripstop.core.errors import ProtocolError
 from ripstop.core.events import Accepted, Dialed, Endpoint
 from ripstop.core.mesh.connection import HEARTBEAT_INTERVAL, SILENCE_LIMIT, Step
-from ripstop.core.mesh.connections import STALE_AFTER, Connections
+from ripstop.core.mesh.connections import CLONE_MEMORY, STALE_AFTER, Connections
 from ripstop.core.mesh.messages import Goodbye, Heartbeat, Hello
 from ripstop.core.names import ConnectionId, PeerName, UnderlayIp
 
@@ -93,7 +93,17 @@ def test_ourselves_and_our_double_are_told_apart() -> None:
     assert notice.level == "error"
     assert LOW in notice.text
     side.accept(3)
-    assert side.greet(3, hello(LOW, instance=2)) == refused(3, "both ends have the same name")
+    assert side.greet(3, hello(LOW, instance=2), now=9.0) == refused(3, "both ends have the same name")
+
+
+def test_a_double_counts_as_there_as_long_as_it_dials() -> None:
+    side = Side(LOW)
+    assert side.all.clones(0.0) == ()
+    for number, now in ((1, 0.0), (2, 60.0)):
+        side.accept(number, now=now)
+        side.greet(number, hello(LOW, instance=2), now=now)
+    assert len(side.all.clones(60.0 + CLONE_MEMORY - 1.0)) == 1
+    assert side.all.clones(60.0 + CLONE_MEMORY) == ()
 
 
 @pytest.mark.parametrize("order_low", [(1, 2), (2, 1)])

@@ -19,7 +19,7 @@ from ripstop.core.ipam.status import AllocatorStatus, Share, Waiting
 from ripstop.core.multicast.tables import Selector
 from ripstop.core.names import ContainerId, PeerName, PortId, ShortId
 from ripstop.daemon.metrics.families import families, render
-from ripstop.daemon.metrics.snapshot import GroupCounts, Heard, KernelCounts, MeshCounts, Snapshot
+from ripstop.daemon.metrics.snapshot import GroupCounts, Heard, KernelCounts, MeshCounts, Snapshot, Stopped
 from ripstop.kernel.abi import CounterClass, DropReason
 from ripstop.kernel.datapath import Counter
 from ripstop.kernel.streams import Stream
@@ -48,6 +48,8 @@ SNAPSHOT = Snapshot(
     version=types.Version("0.1.0", 1, "abcdef"),
     own=OWN,
     ports=2,
+    guarded=1,
+    stopped=[Stopped("c1", "eth0", "spoofed_ip", 14)],
     mtu=1450,
     mesh=MeshCounts(
         peers=[peer(OWN, "self"), peer(OTHER, "direct"), peer(PeerName("c" * 16), "left")],
@@ -90,6 +92,20 @@ SNAPSHOT = Snapshot(
         queries={"ipv4": 12, "ipv6": 13},
         streams=[stream()],
     ),
+    dns=types.DnsStatus(
+        "ripstop.local",
+        3,
+        (types.DnsHost("h1", OWN, 2, False), types.DnsHost("h2", OTHER, 4, True)),
+        types.DnsServer(
+            7,
+            1,
+            "",
+            (types.DnsListener("10.32.0.1", 53, 1.0, ""), types.DnsListener("192.0.2.1", 53, None, "in use")),
+            3,
+            (),
+            {"udp": 12},
+        ),
+    ),
 )
 
 
@@ -118,6 +134,8 @@ def test_everything_is_said_with_its_number() -> None:
 
     assert value("ripstop_build_info", version="0.1.0", protocol="1", abi="abcdef") == 1
     assert (value("ripstop_ports"), value("ripstop_mtu_bytes"), value("ripstop_routes")) == (2, 1450, 2)
+    assert value("ripstop_guarded_ports") == 1
+    assert value("ripstop_port_stopped_total", container="c1", ifname="eth0", reason="spoofed_ip") == 14
     assert [value("ripstop_peers", state=state) for state in ("direct", "relayed", "unreachable", "left")] == [
         1, 0, 0, 1,
     ]  # fmt: skip
@@ -132,6 +150,10 @@ def test_everything_is_said_with_its_number() -> None:
             number = CounterClass[f"{direction}_{via}".upper()]
             assert value("ripstop_frames_total", direction=direction, via=via) == 10 + number
             assert value("ripstop_frame_bytes_total", direction=direction, via=via) == 1000 + number
+    assert [value("ripstop_dns_addresses", state=state) for state in ("answered", "hidden")] == [2, 4]
+    assert [value("ripstop_dns_listeners", state=state) for state in ("answering", "failed")] == [1, 1]
+    assert (value("ripstop_dns_names"), value("ripstop_dns_server_up")) == (3, 1)
+    assert value("ripstop_dns_events_total", event="udp") == 12
     assert value("ripstop_flood_copies_total") == 10 + CounterClass.FLOOD_COPIES
     assert value("ripstop_delivered_bytes_total") == 1000 + CounterClass.DELIVERED
     assert [value("ripstop_drops_total", reason=r.name.lower()) for r in DropReason] == [*map(int, DropReason)]

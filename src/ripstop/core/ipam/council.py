@@ -37,7 +37,7 @@ class Council:
             self.leave()
         self._seeded = self._seed(init)
         self._election = Election(own, universe, init.expected if isinstance(init, Consensus) else 1, rng)
-        self._reported: dict[str, None] = {}
+        self._reported: dict[str, None] = {}  # rings, and our own name: of what people were told already
         if saved.start is not None and saved.universe == universe:
             self.sightings.hear_start(ring_id(saved.start), saved.start)
 
@@ -177,7 +177,10 @@ class Council:
         if ballot.birth != self._ballot.birth:
             self._reborn = True
             out.save_reborn()
-            out.notice("error", "this peer has been here before, but its state is gone: what it owned is not given out")
+            if self._own not in self._reported:  # a clone of ours would have us say it for ever
+                self._reported[self._own] = None
+                text = "this peer has been here before, but its state is gone: what it owned is not given out"
+                out.notice("error", text)
 
     def _report_foreign(self, ring: str, out: Outbox) -> None:
         """Say once that two rings met which both must stay."""

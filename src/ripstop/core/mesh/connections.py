@@ -15,6 +15,7 @@ from ripstop.core.mesh.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hel
 from ripstop.core.names import ConnectionId, PeerName, UnderlayIp
 
 STALE_AFTER = 1.5 * HEARTBEAT_INTERVAL  # seconds of silence after which a connection gives way to a new one
+CLONE_MEMORY = 150.0  # seconds; whoever is refused dials again within `connector.RETRY_LIMIT`
 STALL_LIMIT = 1.0  # seconds a tick may be late before the silence is put down to ourselves, not to others
 
 
@@ -41,7 +42,7 @@ class Connections:
         self._greeting = greeting
         self._live: dict[ConnectionId, Connection] = {}
         self._current: dict[PeerName, ConnectionId] = {}
-        self._clones: dict[UnderlayIp, None] = {}  # where somebody has our name; each is told once
+        self._clones: dict[UnderlayIp, float] = {}  # where somebody has our name, and when we met last
         self._beat_at = now + HEARTBEAT_INTERVAL
 
     def get(self, connection: ConnectionId) -> Connection | None:
@@ -56,6 +57,10 @@ class Connections:
         """Return the connection in use for one peer, or None."""
         connection = self._current.get(peer)
         return None if connection is None else self._live[connection]
+
+    def clones(self, now: float) -> tuple[UnderlayIp, ...]:
+        """Return where somebody has our name, as far as we have met of late."""
+        return tuple(sorted(remote for remote, met in self._clones.items() if now - met < CLONE_MEMORY))
 
     def take_failed(self) -> list[tuple[Endpoint, str]]:
         """Return where we dialed and got no hello, and why; each once."""
@@ -82,7 +87,7 @@ class Connections:
         if hello.protocol != PROTOCOL_VERSION:
             return self.refuse(connection, f"speaks protocol {hello.protocol}, we speak {PROTOCOL_VERSION}")
         if hello.name == self._name:
-            return self._meet_ourselves(connection, hello)
+            return self._meet_ourselves(connection, hello, now)
         effects: list[Effect] = []
         for other in self._others(connection, hello.name):
             loser, reason = self._choose(connection, other, now)
@@ -153,14 +158,14 @@ class Connections:
         we_are_lower = self._name < new.hello.name
         return (old if new.is_outbound == we_are_lower else new), "duplicate"
 
-    def _meet_ourselves(self, connection: Connection, hello: Hello) -> list[Effect]:
+    def _meet_ourselves(self, connection: Connection, hello: Hello, now: float) -> list[Effect]:
         if hello.instance == self._instance:
             return self.refuse(connection, "this is ourselves")
         effects = self.refuse(connection, "both ends have the same name")
         if connection.remote not in self._clones:
-            self._clones[connection.remote] = None
             text = f"the peer at {connection.remote} has our name, {self._name}: start one of the two with a new state"
             effects.append(Notice("error", text))
+        self._clones[connection.remote] = now
         return effects
 
     def _forget(self, connection: Connection, step: Step, reason: str) -> None:

@@ -173,6 +173,10 @@ class Mesh:
         """Return how each other peer is connected, by name."""
         return status.connections(self._membership, self._connections, self._connector, self._paths, self._routing)
 
+    def clones(self, now: float) -> tuple[UnderlayIp, ...]:
+        """Return the underlay addresses of peers that have our name."""
+        return self._connections.clones(now)
+
     def routes(self) -> tuple[status.RouteView, ...]:
         """Return the way to each peer that can be reached, by name."""
         return status.routes(self._membership, self._paths, self._routing)

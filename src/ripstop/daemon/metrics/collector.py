@@ -14,7 +14,7 @@ from ripstop.daemon.controller import Controller
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.membership import Membership
-from ripstop.daemon.metrics.snapshot import MAX_STREAMS, GroupCounts, KernelCounts, MeshCounts, Snapshot
+from ripstop.daemon.metrics.snapshot import MAX_STREAMS, GroupCounts, KernelCounts, MeshCounts, Snapshot, Stopped
 from ripstop.daemon.sensors import Sensors
 from ripstop.daemon.shell import Shell
 from ripstop.transport.control import ControlTransport
@@ -51,15 +51,23 @@ class Metrics:
 
     async def _look(self) -> Snapshot:
         datapath = await self._kernel.run(self._read)
+        stopped = await self._containers.stopped()
         return Snapshot(
             version=await self._controller.version(None),
             own=self._node.mesh.name,
             ports=len(self._containers.ports),
+            guarded=sum(1 for port in self._containers.ports if port.guards),
+            stopped=tuple(
+                Stopped(port.container, port.ifname, reason, count)
+                for port in self._containers.ports
+                for reason, count in stopped.get(port.host_ifname, {}).items()
+            ),
             mtu=self._containers.mtu,
             mesh=await self._mesh(),
             datapath=datapath,
             ipam=self._node.allocator.status(),
             multicast=await self._multicast(datapath),
+            dns=await self._controller.dns(None),
         )
 
     def _read(self) -> KernelCounts:

@@ -64,14 +64,27 @@ class GroupCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """How many frames of one guarded port were stopped for one reason."""
+
+    container: str
+    ifname: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One host."""
 
     version: types.Version
     own: PeerName
     ports: int  # attached interfaces of containers
+    guarded: int  # of them, those with a guard
+    stopped: Sequence[Stopped]
     mtu: int  # bytes; 0 = not known yet
     mesh: MeshCounts
     datapath: KernelCounts
     ipam: AllocatorStatus
     multicast: GroupCounts
+    dns: types.DnsStatus
