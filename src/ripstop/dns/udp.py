@@ -6,7 +6,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from ripstop.dns.batch import COUNT, SLOT, Batch
+from ripstop.dns.batch import COUNT, SLOT, Batch, Descriptor
 from ripstop.dns.fast import ID
 from ripstop.dns.responder import Responder
 from ripstop.wire.dns import HEADER
@@ -54,13 +54,14 @@ class Datagrams:
         self, opened: socket.socket, batch: Batch, responder: Responder, rng: Random, counters: Counter[str]
     ) -> None:
         self.socket: Final = opened
+        self._descriptor = Descriptor(opened.fileno())
         self._batch, self._responder, self._counters = batch, responder, counters
         self._random = rng.random
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
     def ready(self, _events: int = 0) -> None:
         """Answer what has come, but not for ever."""
-        batch, fd = self._batch, self.socket.fileno()
+        batch, fd = self._batch, self._descriptor
         for _ in range(_TURN):
             count = batch.receive(fd)
             if count:
