@@ -158,8 +158,7 @@ class Containers:
             mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
                 container, request.netns, inode, request.ifname, name, mac, addresses,
-                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu,
-                names=names,
+                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu, names=names,
             )  # fmt: skip
             try:
                 _ = port.guard  # refuse one that has too many addresses
@@ -278,36 +277,38 @@ class Containers:
 
         Raises:
             NotFoundError: nothing of ours is there.
-            RequestError: refused; interfaces before the one that is named are guarded as asked.
+            RequestError: refused, and the interface is guarded as before.
         """
         guards = parse_guards(request.guard, request.guards, request.allowed)
         allowed = parse_allowed(request.allowed)
-        changed = []
-        for port in await self._find(request):
-            wanted = msgspec.structs.replace(port, guards=int(guards), allowed=allowed)
-            _ = wanted.guard  # refuse one that has too many addresses
+        found = await self._find(request)
+        changed = tuple(msgspec.structs.replace(port, guards=int(guards), allowed=allowed) for port in found)
+        for wanted in changed:
+            _ = wanted.guard  # refuse what has too many addresses before anything is changed
+        for port, wanted in zip(found, changed, strict=True):
             async with self._reserved(port.host_ifname):
                 if self._ports.get(port.host_ifname) != port:
                     raise ConflictError(f"{port.ifname} of {port.netns} has changed meanwhile; try again")
                 await self._guard(port, wanted)
-            changed.append(wanted)
-            how = ", ".join(guard_names(guards)) or "nothing"
-            log.info("%s of %s is guarded: %s", port.ifname, port.netns, how)
-        return tuple(changed)
+            log.info("%s of %s is guarded: %s", port.ifname, port.netns, ", ".join(guard_names(guards)) or "no")
+        return changed
 
     async def _guard(self, had: PortRecord, wanted: PortRecord) -> None:
-        """Put a guard on disk and then into the kernel: a daemon that dies between the two does it at its start."""
+        """Have a guard on disk and then in the kernel: a daemon that dies between the two does it at its start."""
         try:
             self._store.put([(wanted.key, ports.encode(wanted))])
         except StoreError as error:
             raise RequestError(str(error)) from None
+        self._ports[wanted.host_ifname] = wanted  # before the kernel has it: a caller that leaves does not stop that
         try:
             await self._kernel.run(lambda: self._host.guard_port(wanted))
-        except BaseException:
+        except RipstopError:
+            self._ports[had.host_ifname] = had
+            with contextlib.suppress(RipstopError):
+                await self._kernel.run(lambda: self._host.guard_port(had))
             with contextlib.suppress(StoreError):
                 self._store.put([(had.key, ports.encode(had))])
             raise
-        self._ports[wanted.host_ifname] = wanted
 
     async def stopped(self) -> dict[str, dict[str, int]]:
         """Return how many frames guards stopped, by port and reason."""
@@ -450,7 +451,10 @@ class Containers:
         taken: list[str] = []
         try:
             for text in wanted or ("net:default",):  # one after the other: a failure must know what to undo
-                taken += [await self._take_one(holder, text, wait)]
+                found = await self._take_one(holder, text, wait)
+                if any(found.partition("/")[0] == known.partition("/")[0] for known in taken):
+                    raise RequestError(f"{text} overlaps what else is asked for: {found} would be there twice")
+                taken.append(found)
         except BaseException:
             if taken:
                 self._driver.post(ReleaseRequested(holder))

@@ -162,13 +162,9 @@ class _Daemon:
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             names = Names(config, store, driver, containers, name_server)
             names.restore()
-            works = [
-                driver.run(),
-                reconciler.run(),
-                sensors.run(),
-                aftermath.run(),
-                *([name_server.run()] if name_server else []),
-            ]
+            works = [driver.run(), reconciler.run(), sensors.run(), aftermath.run()]
+            if name_server:
+                works.append(name_server.run())
             running = [tasks.create_task(work) for work in works]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
