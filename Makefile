@@ -5,7 +5,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
-          iputils-ping iperf3 tcpdump python3 python3-venv
+          iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
+          containerd runc containernetworking-plugins iptables busybox-static
 DEBIAN_QEMU := qemu-system-x86 busybox-static
 
 # install those of the packages $(1) that are missing

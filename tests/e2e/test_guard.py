@@ -260,7 +260,9 @@ def test_attacks_reach_nobody_and_are_named(
     assert not gets_through(lab, frame, times=5)
     assert stopped(host, rogue, reason) == before + 5
     assert reason in {drop.reason for drop in host.status().drops}
-    assert f'reason="{reason}"' in metrics(host, "ripstop_port_stopped_total")
+    eventually(
+        lambda: f'reason="{reason}"' in metrics(host, "ripstop_port_stopped_total")
+    )  # a text is good for a second
 
 
 def metrics(host: Host, name: str) -> str:

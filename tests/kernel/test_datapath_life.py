@@ -144,6 +144,32 @@ def test_adoption_replaces_the_programs(lab: Lab) -> None:
     assert set(before).isdisjoint(after)
 
 
+def test_a_promoted_port_is_what_it_was(lab: Lab) -> None:
+    host = lab.hosts[0]
+    port, other = (container.port for container in host.containers)
+    guard = Guard(GuardFlags.MAC, "02:00:00:00:00:01", ())
+    with host.namespace.entered():
+        plain = attached_program(other)
+        host.switch.remove_port(port)
+        host.switch.add_port(port, soon=True)
+        assert attached_program(port) == plain
+        host.switch.promote(port)
+        assert attached_program(port) == plain
+        host.switch.add_port(port, guard=guard)
+        guarded = attached_program(port)
+        assert guarded not in (None, plain)
+        host.switch.promote(port)  # late: it was asked for before the guard came
+        assert attached_program(port) == guarded
+        host.switch.remove_port(port)
+        host.switch.add_port(port, guard=guard, soon=True)
+        assert attached_program(port) == guarded
+        host.switch.promote(port)
+        assert attached_program(port) == guarded
+        host.switch.remove_port(port)
+        host.switch.promote(port)
+        assert attached_program(port) is None
+
+
 def test_adoption_forgets_devices_that_went(lab: Lab) -> None:
     host, other = lab.hosts
     gone = host.containers.pop()

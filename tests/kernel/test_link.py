@@ -13,6 +13,7 @@ from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links
 from tests.namespaces import inside, namespace
 
 PORT = "rs0123456789"
+HOST_MAC = "02:00:00:00:00:77"
 MAC = "02:00:00:00:00:02"
 
 
@@ -42,7 +43,8 @@ def container() -> Iterator[Path]:
 
 def attach(links: Links, container: Path, gateway: str = "") -> None:
     with netns.opened(str(container)) as descriptor:
-        links.create_container_port(PORT, descriptor, "eth0", MAC, 1400, ("10.32.0.5/12",), gateway, True)
+        links.make_container_port(PORT, descriptor, "eth0", MAC, 1400, HOST_MAC, "what it is")
+        links.configure_container(descriptor, "eth0", ("10.32.0.5/12",), gateway, True)
 
 
 def test_host_port_and_companion_are_made_once(links: Links, host: Path) -> None:
@@ -68,6 +70,7 @@ def test_a_container_gets_address_routes_and_mtu(links: Links, container: Path) 
     routes = inside(container, "ip", "route")
     assert "default via 10.32.0.1 dev eth0" in routes and "224.0.0.0/4 dev eth0" in routes
     assert list(links.container_ports()) == [PORT]
+    assert links.description(PORT) == "what it is"
 
 
 def test_the_mtu_of_a_container_can_change(links: Links, container: Path) -> None:
@@ -86,11 +89,30 @@ def test_an_interface_that_exists_is_refused_and_nothing_is_left(links: Links, c
     assert links.container_ports() == {}
 
 
-def test_a_gateway_out_of_reach_leaves_nothing(links: Links, container: Path) -> None:
-    with pytest.raises(KernelError, match="configure eth0"):
+def test_a_gateway_out_of_reach_is_named(links: Links, container: Path) -> None:
+    with pytest.raises(KernelError, match=r"default route by 198\.51\.100\.1"):
         attach(links, container, gateway="198.51.100.1")
+
+
+def test_what_is_wrong_with_an_interface_is_told(links: Links, container: Path) -> None:
+    attach(links, container)
+    with netns.opened(str(container)) as descriptor:
+        assert links.inspect(descriptor, "eth0", MAC, ("10.32.0.5/12",)) == ""
+        assert "02:00:00:00:00:09" in links.inspect(descriptor, "eth0", "02:00:00:00:00:09", ())
+        assert "10.32.0.6/12" in links.inspect(descriptor, "eth0", "", ("10.32.0.6/12",))
+        assert "eth9" in links.inspect(descriptor, "eth9", "", ())
+        inside(container, "ip", "link", "set", "eth0", "down")
+        assert "down" in links.inspect(descriptor, "eth0", MAC, ())
+
+
+def test_many_are_deleted_at_once_and_nothing_else(links: Links, host: Path, container: Path) -> None:
+    attach(links, container)
+    second = PORT[:-1] + ("0" if PORT[-1] != "0" else "1")
+    with netns.opened(str(container)) as descriptor:
+        links.make_container_port(second, descriptor, "eth1", MAC, 1400, HOST_MAC, "")
+    links.delete(PORT, "rs0000000000", second)
     assert links.container_ports() == {}
-    assert "eth0" not in inside(container, "ip", "link")
+    assert "eth0" in inside(host, "ip", "link")
 
 
 def test_deleting_twice_is_fine(links: Links, container: Path) -> None:

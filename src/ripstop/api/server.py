@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ripstop.api import cni
 from ripstop.api import scrape as scraping
+from ripstop.api.cni import Plugin
 from ripstop.api.routes import CALLS, Call
 from ripstop.api.scrape import Scrape
 from ripstop.api.types import ErrorAnswer
@@ -16,15 +18,17 @@ from ripstop.core.errors import RequestError, RipstopError
 
 log = logging.getLogger("ripstop.api")
 MAX_REQUEST = 64 * 1024  # bytes
+BACKLOG = 1024  # connections that wait to be taken: as many containers may start at once
 Handler = Callable[[Any], Awaitable[Any]]  # takes the decoded request (None if the call has none), returns the answer
 
 
-def application(handlers: Mapping[str, Handler], scrape: Scrape) -> web.Application:
-    """Return the application that serves every call, with an entry in `handlers` for each, and the metrics."""
+def application(handlers: Mapping[str, Handler], scrape: Scrape, plugin: Plugin) -> web.Application:
+    """Return the application that serves every call, with an entry in `handlers` for each, metrics and the plugin."""
     app = web.Application(client_max_size=MAX_REQUEST, middlewares=[_errors])
     for call in CALLS:
         app.router.add_route(call.method, call.path, _endpoint(call, handlers[call.name]))
     app.router.add_get(scraping.PATH, scraping.endpoint(scrape), allow_head=False)
+    app.router.add_post(cni.PATH, cni.endpoint(plugin))
     return app
 
 
@@ -65,7 +69,7 @@ async def serve(app: web.Application, path: Path) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     path.unlink(missing_ok=True)  # the lock on the run directory says that nobody listens there
-    site = web.UnixSite(runner, str(path))
+    site = web.UnixSite(runner, str(path), backlog=BACKLOG)
     await site.start()
     path.chmod(0o600)
     return runner

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from ripstop.core.multicast.tables import Delivery, Row
 from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
-from ripstop.daemon.ports import PortRecord, described, description
+from ripstop.daemon.ports import PortRecord, described, description, host_mac
 from ripstop.kernel import bpf_tc, bpffs, netns, nft
 from ripstop.kernel.datapath import Datapath
-from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink
+from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
+from ripstop.kernel.rtnl import RouteSocket
 
 MIN_KERNEL = (5, 15)
 FALLBACK_MTU = 1500  # bytes; IP MTU of an underlay that has no device up at the moment
@@ -119,12 +121,16 @@ class Host:
         for ifindex in self._underlay.keys() - found.keys():
             self.datapath.detach(ifindex)
         self._underlay = found
+        addresses = tuple(address for link in found.values() for address in link.addresses)
+        return Scan(addresses, max((link.mtu for link in found.values()), default=FALLBACK_MTU), self.gone())
+
+    def gone(self) -> tuple[str, ...]:
+        """Take the ports off the switch whose containers went away by themselves, and return their names."""
         living = self._links.container_ports()
         gone = tuple(name for name, ifindex in sorted(self._ports.items()) if living.get(name) != ifindex)
         for name in gone:
             self.datapath.remove_port(self._ports.pop(name))
-        addresses = tuple(address for link in found.values() for address in link.addresses)
-        return Scan(addresses, max((link.mtu for link in found.values()), default=FALLBACK_MTU), gone)
+        return gone
 
     def _advertised_links(self) -> tuple[UnderlayLink, ...]:
         """Return the underlay devices: those with an advertised address, or all if it is one that NAT gives us."""
@@ -152,16 +158,19 @@ class Host:
             KernelError: the kernel refuses.
         """
         with netns.found(port.netns, port.inode) as namespace:
-            made = self._links.create_container_port(
-                port.host_ifname, namespace, port.ifname, port.mac, mtu, port.addresses, gateway, multicast_route
-            )
-        try:
-            self._links.describe(port.host_ifname, description(port))
-            self.datapath.add_port(made.ifindex, guard=port.guard)
-        except BaseException:
-            self._links.delete(port.host_ifname)
-            raise
-        self._ports[port.host_ifname] = made.ifindex
+            ifindex = self._links.make_container_port(
+                port.host_ifname, namespace, port.ifname, port.mac, min(mtu, port.mtu or mtu),
+                host_mac(port.host_ifname), description(port),
+            )  # fmt: skip
+            try:
+                # first, so that the container's first word is heard
+                self.datapath.add_port(ifindex, guard=port.guard, soon=True)
+                self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
+            except BaseException:
+                self.datapath.remove_port(ifindex)
+                self._links.delete(port.host_ifname)
+                raise
+        self._ports[port.host_ifname] = ifindex
 
     def guard_port(self, port: PortRecord) -> None:
         """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
@@ -175,12 +184,41 @@ class Host:
         found = self.datapath.guards.stopped()
         return {name: found[ifindex] for name, ifindex in self._ports.items() if ifindex in found}
 
-    def delete_port(self, host_ifname: str) -> None:
-        """Unplug a container's interface; one that is gone is fine."""
+    def unplug(self, host_ifname: str) -> None:
+        """Take a container's interface off the switch: no frame passes from here on.  One that is gone is fine."""
+        self._links.silence(host_ifname)
         ifindex = self._ports.pop(host_ifname, None)
         if ifindex is not None:
-            self.datapath.remove_port(ifindex)
-        self._links.delete(host_ifname)
+            self.datapath.remove_port(ifindex, dying=True)
+
+    def delete_ports(self, host_ifnames: Sequence[str]) -> None:
+        """Delete the devices of ports that were unplugged, all in the time that one takes.  For any one thread."""
+        requests = RouteSocket()
+        try:
+            delete_links(requests, host_ifnames)
+        finally:
+            requests.close()
+
+    def promote_ports(self, host_ifnames: Sequence[str]) -> None:
+        """Make new ports as cheap for packets as the others.  For any thread."""
+        for name in host_ifnames:
+            if (ifindex := self._ports.get(name)) is not None:
+                self.datapath.promote(ifindex)
+
+    def inspect(self, port: PortRecord, path: str, mac: str) -> str:
+        """Return what is wrong with a container's interface, "" if nothing is.
+
+        Args:
+            port: as it was made.
+            path: where its namespace is said to be.
+            mac: what its address should be now; "" for any.
+        """
+        if self._ports.get(port.host_ifname) not in self.datapath.ports():
+            return f"{port.host_ifname}, the port of {port.ifname}, is not on the switch"
+        with netns.opened(path) as namespace:
+            if netns.inode(namespace) != port.inode:
+                return f"{path} is another namespace than {port.ifname} was put into"
+            return self._links.inspect(namespace, port.ifname, mac, port.addresses)
 
     def group_ports(self) -> tuple[PortId, ...]:
         """Return the ports behind which somebody may want groups: the host's own while it has addresses."""
@@ -228,10 +266,11 @@ class Host:
         for name in (HOST_INTERFACE, HOST_PORT):
             self._links.set_mtu(name, mtu)
         for port in ports:
-            self._links.set_mtu(port.host_ifname, mtu)
+            own = min(mtu, port.mtu or mtu)
+            self._links.set_mtu(port.host_ifname, own)
             try:
                 with netns.found(port.netns, port.inode) as namespace:
-                    self._links.set_container_mtu(namespace, port.ifname, mtu)
+                    self._links.set_container_mtu(namespace, port.ifname, own)
             except NotFoundError:
                 continue  # the container is on its way out; the next rescan says so
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ripstop.core.errors import StartError
 from ripstop.core.names import ContainerId
+from ripstop.daemon.naming import Registration
 from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.guards import Guard
 
@@ -27,6 +28,9 @@ class PortRecord(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]  # ADDRESS/LEN
     guards: int = 0  # `GuardFlags`: what it is kept from
     allowed: tuple[str, ...] = ()  # addresses that it may use as well while it is guarded
+    network: str = ""  # of a container runtime, by which it was attached
+    mtu: int = 0  # bytes, at most; 0: as large as the overlay carries
+    names: tuple[Registration, ...] = ()
 
     @property
     def guard(self) -> Guard | None:
@@ -97,6 +101,11 @@ def port_mac(peer: str, container: str, ifname: str) -> str:
     """Return a locally administered address: the same for the same interface, whatever its IP address."""
     digest = hashlib.sha256(f"{peer} {container} {ifname}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
+def host_mac(host_ifname: str) -> str:
+    """Return the address of the host's end, which is nobody on the switch."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, *bytes.fromhex(host_ifname.removeprefix("rs"))))
 
 
 def encode(port: PortRecord) -> bytes:

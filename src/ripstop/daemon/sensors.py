@@ -12,7 +12,7 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
-from ripstop.kernel.watch import Watch
+from ripstop.kernel.watch import Change, Watch
 from ripstop.wire import probe, snoop
 
 log = logging.getLogger("ripstop.multicast")
@@ -37,6 +37,7 @@ class Sensors:
     def __init__(self, kernel: KernelThread, host: Host, driver: Driver, containers: Containers) -> None:
         self._kernel, self._host, self._driver, self._containers = kernel, host, driver, containers
         self._changed = asyncio.Event()
+        self._news = Change.NOTHING  # since the last look
         self._last: UnderlayChanged | None = None
         self.bad_probes = 0
 
@@ -68,15 +69,20 @@ class Sensors:
             if self._changed.is_set():
                 await asyncio.sleep(_RESCAN_DELAY)
                 self._changed.clear()
-                await self._rescan()
+                news, self._news = self._news, Change.NOTHING
+                if Change.DEVICES in news:
+                    await self._rescan()
+                else:
+                    await self._containers.drop_gone(await self._kernel.run(self._host.gone))
             if loop.time() >= sweep_at:
                 await self._kernel.run(self._host.sweep)
                 self._containers.reconcile()
                 sweep_at = loop.time() + SWEEP_INTERVAL
 
     def _notice(self) -> None:
-        self._watch.drain()
-        self._changed.set()
+        self._news |= self._watch.drain()
+        if self._news:
+            self._changed.set()
 
     async def _rescan(self) -> None:
         scan = await self._kernel.run(self._host.rescan)

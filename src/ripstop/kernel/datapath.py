@@ -7,6 +7,7 @@ kernel, so the switch goes on when this process dies; the next one adopts it.  S
 import errno
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -88,6 +89,7 @@ class Datapath:
         self._ring = RingReader(self._maps["upcalls"])
         self._config = _Config(*abi.CONFIG.packer.unpack(self._maps["config"].lookup(_ZERO) or b""))
         self._devices = self._read_devices()
+        self._attaching = threading.Lock()
         self.guards = Guards(self._maps["guards"])
         self._tables = {name: dict(self._maps[name].items()) for name in ("vteps", "routes", "trees")}
         self.groups = Groups(self._maps, self._devices, self._tables["trees"], self._void_decisions)
@@ -132,7 +134,9 @@ class Datapath:
         self._attach(ifindex, DeviceFlags.COMPANION)
         self._write_config(replace(self._config, companion=ifindex))
 
-    def add_port(self, ifindex: int, host: bool = False, flood: bool = True, guard: Guard | None = None) -> None:
+    def add_port(
+        self, ifindex: int, host: bool = False, flood: bool = True, guard: Guard | None = None, soon: bool = False
+    ) -> None:
         """Make a device a port of the switch: the host's side of a container's veth pair.
 
         Asked again, it changes the port; each frame is judged by one guard, that of before or this one.
@@ -142,6 +146,7 @@ class Datapath:
             host: its other end is this host's own interface, in this namespace.
             flood: it gets broadcast, multicast and unknown frames; without an address the host wants none.
             guard: what it may send; None: all that a switch passes.
+            soon: a new device; `promote` is to follow.
         """
         flags = DeviceFlags.PORT
         if host:
@@ -154,17 +159,35 @@ class Datapath:
         if guard is not None:
             self.guards.put(ifindex, guard)
             flags |= DeviceFlags.GUARDED
-        self._attach(ifindex, flags)
+        self._attach(ifindex, flags, soon=soon)
         if guard is None:
             self.guards.remove(ifindex)
 
-    def remove_port(self, ifindex: int) -> None:
-        """Take a port off, and forget the MACs behind it; its device may be gone already."""
-        self.detach(ifindex)
+    def promote(self, ifindex: int) -> None:
+        """Make a port that was added `soon` as cheap for packets as the others; it may be gone.  For any thread."""
+        with self._attaching, suppress(KernelError):  # it goes on as it is
+            flags = next((flags for found, flags in list(self._devices.values()) if found == ifindex), None)
+            if flags is not None:
+                bpf_tc.attach_ingress(ifindex, self._program(flags))
+
+    def remove_port(self, ifindex: int, dying: bool = False) -> None:
+        """Take a port off, and forget the MACs behind it; its device may be gone already.
+
+        Args:
+            ifindex: the device.
+            dying: it is down and about to be deleted; the kernel then takes the program off by itself.
+        """
+        self._drop_device(ifindex)
+        if not dying:
+            bpf_tc.detach_ingress(ifindex)
         self._forget(lambda entry_ifindex, _peer, _seen: entry_ifindex == ifindex)
 
     def detach(self, ifindex: int) -> None:
         """Stop looking at a device, whatever it was to us."""
+        self._drop_device(ifindex)
+        bpf_tc.detach_ingress(ifindex)
+
+    def _drop_device(self, ifindex: int) -> None:
         self.groups.forget_port(ifindex)
         for slot, (found, flags) in sorted(self._devices.items()):
             if found == ifindex:
@@ -175,7 +198,6 @@ class Datapath:
                 if flags & DeviceFlags.HOST and self._config.host_port == ifindex:
                     self._write_config(replace(self._config, host_port=0))
                 self._write_config(self._config)
-        bpf_tc.detach_ingress(ifindex)
         self.guards.remove(ifindex)
 
     def use_snooping(self, on: bool, flood_unknown: bool = False) -> None:
@@ -309,8 +331,17 @@ class Datapath:
                 self.detach(ifindex)
         self.guards.keep(self._with_role(DeviceFlags.GUARDED))
 
-    def _attach(self, ifindex: int, flags: DeviceFlags) -> None:
-        bpf_tc.attach_ingress(ifindex, self._program(flags))
+    def _attach(self, ifindex: int, flags: DeviceFlags, soon: bool = False) -> None:
+        if soon:
+            bpf_tc.attach_soon(ifindex, self._program(flags))
+            self._note(ifindex, flags)
+            return
+        with self._attaching:  # else `promote` could put back the program that a port had before
+            bpf_tc.attach_ingress(ifindex, self._program(flags))
+            self._note(ifindex, flags)
+
+    def _note(self, ifindex: int, flags: DeviceFlags) -> None:
+        """Write down what a device is."""
         slot = next((slot for slot, (found, _) in self._devices.items() if found == ifindex), None)
         if slot is None:
             slot = next((free for free in range(abi.MAX_DEVICES) if free not in self._devices), None)

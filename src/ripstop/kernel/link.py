@@ -8,7 +8,8 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,7 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from ripstop.core.address import Range
 from ripstop.core.errors import ConflictError, KernelError, NotFoundError
 from ripstop.core.names import UnderlayIp
-from ripstop.kernel import netns
+from ripstop.kernel import netns, rtnl
 
 HOST_INTERFACE = "ripstop0"
 HOST_PORT = "ripstop0p"
@@ -31,6 +32,10 @@ _NOT_UNDERLAY = re.compile(
     r"lo|docker\d|br-[0-9a-f]{12}|virbr\d+|lxcbr\d|lxdbr\d|cni\d|podman\d|cbr0|flannel\.\d+|ripstop.*"
 )
 _ARPHRD_ETHER = 1
+_IFF_UP = 1
+_MULTICAST = "add the multicast route"
+_LOOPBACK = 1  # ifindex in every network namespace
+_DOOMED = 0x52495053  # group of devices that are deleted together
 _TC_INGRESS, _TC_EGRESS = 0xFFFFFFF2, 0xFFFFFFF3  # parents of clsact's filters (TC_H_CLSACT, linux/pkt_sched.h)
 _TX_QUEUE = 1000  # packets; what a hardware NIC gets
 
@@ -45,12 +50,9 @@ class UnderlayLink:
     addresses: tuple[UnderlayIp, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerPort:
-    """Both ends of a container's veth pair, as made."""
-
-    ifindex: int  # the host end
-    mac: str  # the container end
+def is_container_port(name: str) -> bool:
+    """Whether a device is the port of a container."""
+    return _CONTAINER_PORT.fullmatch(name) is not None
 
 
 class Links:
@@ -58,15 +60,16 @@ class Links:
 
     def __init__(self) -> None:
         self._route = IPRoute()
+        self._requests = rtnl.RouteSocket()
 
     def close(self) -> None:
-        """Give the netlink socket back."""
+        """Give the netlink sockets back."""
+        self._requests.close()
         self._route.close()
 
     def index(self, name: str) -> int | None:
         """Return a device's ifindex, or None."""
-        found = self._route.link_lookup(ifname=name)
-        return int(found[0]) if found else None
+        return _index(name)
 
     def ensure_host_port(self, mac: str, mtu: int) -> int:
         """Make `ripstop0` and its port unless they are there; return the port's ifindex.
@@ -110,11 +113,10 @@ class Links:
             self._route.link("set", index=index, state="up")
         return index
 
-    def create_container_port(
-        self, name: str, namespace: int, ifname: str, mac: str, mtu: int, addresses: tuple[str, ...],
-        gateway: str, multicast_route: bool,
-    ) -> ContainerPort:  # fmt: skip
-        """Put an interface into a container and return its port; nothing is left behind on failure.
+    def make_container_port(
+        self, name: str, namespace: int, ifname: str, mac: str, mtu: int, host_mac: str, text: str
+    ) -> int:
+        """Put an interface into a container, down, and return the ifindex of its port, up.
 
         Args:
             name: of the port on the host.
@@ -122,41 +124,103 @@ class Links:
             ifname: name inside.
             mac: of the interface inside.
             mtu: bytes.
-            addresses: ADDRESS/LEN each.
-            gateway: address of the default route, "" for none.
-            multicast_route: whether 224.0.0.0/4 goes this way.
+            host_mac: of the port.
+            text: what the port says of itself; at most 255 bytes, see `IFALIASZ` in uapi/linux/if.h.
 
         Raises:
             ConflictError: the container has such an interface, or the port exists.
             NotFoundError: the namespace went away meanwhile.
             KernelError: the kernel refused.
         """
-        with _container(namespace) as inside:
-            if inside.link_lookup(ifname=ifname):
-                raise ConflictError(f"the container already has an interface {ifname}; detach it or give --ifname")
-            with _named("create", name):
-                self._route.link(
-                    "add", ifname=name, kind="veth", mtu=mtu, txqlen=_TX_QUEUE,
-                    peer={"ifname": ifname, "net_ns_fd": namespace, "mtu": mtu, "address": mac, "txqlen": _TX_QUEUE},
-                )  # fmt: skip
-            try:
-                self._silence(name)
-                _configure(inside, namespace, ifname, addresses, gateway, multicast_route)
-                index = self._required(name)
-                with _named("set up", name):
-                    self._route.link("set", index=index, state="up")
-            except BaseException:
-                self.delete(name)
-                raise
-        return ContainerPort(index, mac)
+        made = rtnl.make_veth(name, host_mac, ifname, mac, namespace, mtu, _TX_QUEUE)
+        (number,) = self._requests.send((made,))
+        if number == errno.EEXIST and self.index(name) is None:
+            raise ConflictError(f"the container already has an interface {ifname}; detach it or give --ifname")
+        _check(number, "create", name)
+        try:
+            self._silence(name)
+            index = socket.if_nametoindex(name)
+            (number,) = self._requests.send((rtnl.set_up(index, text),))
+            _check(number, "set up", name)
+        except BaseException:
+            self.delete(name)
+            raise
+        return index
 
-    def delete(self, name: str) -> None:
-        """Delete a device; one that is gone is fine."""
+    def configure_container(
+        self, namespace: int, ifname: str, addresses: tuple[str, ...], gateway: str, multicast_route: bool
+    ) -> None:
+        """Give the interface in a container its addresses and routes, and set it up.
+
+        Args:
+            namespace: open descriptor of the container's network namespace.
+            ifname: name inside.
+            addresses: ADDRESS/LEN each.
+            gateway: address of the default route, "" for none.
+            multicast_route: whether 224.0.0.0/4 goes this way.
+
+        Raises:
+            NotFoundError: the interface went away meanwhile.
+            ConflictError: the container has an address or a default route of the kind already.
+            KernelError: the kernel refused.
+        """
+        with netns.entered(namespace):
+            inside = rtnl.RouteSocket()
+            try:
+                index = socket.if_nametoindex(ifname)
+                _announce_addresses(ifname)
+            except OSError:
+                inside.close()
+                raise NotFoundError(f"cannot configure {ifname}: it is gone") from None
+        steps = {f"add {address} to {ifname}": rtnl.add_address(index, address) for address in addresses}
+        steps["set up lo"] = rtnl.set_up(_LOOPBACK)
+        steps[f"set up {ifname}"] = rtnl.set_up(index)
+        if multicast_route:
+            steps[_MULTICAST] = rtnl.add_multicast_route(index)
+        if gateway:
+            steps[f"add the default route by {gateway}"] = rtnl.add_default_route(index, gateway)
+        try:
+            for step, number in zip(steps, inside.send(tuple(steps.values())), strict=True):
+                if step != _MULTICAST or number != errno.EEXIST:  # another interface has it, and keeps it
+                    _check(number, step, "in the container")
+        finally:
+            inside.close()
+
+    def inspect(self, namespace: int, ifname: str, mac: str, addresses: tuple[str, ...]) -> str:
+        """Return how an interface inside a container differs from how it was made, "" if it does not.
+
+        Args:
+            namespace: open descriptor of the container's network namespace.
+            ifname: name inside.
+            mac: what it should be; "" for any.
+            addresses: ADDRESS/LEN that it should have, among others.
+        """
+        with _container(namespace) as inside:
+            found = inside.link_lookup(ifname=ifname)
+            if not found:
+                return f"the container has no interface {ifname}"
+            (link,) = inside.get_links(found[0])
+            if not link["flags"] & _IFF_UP:
+                return f"{ifname} is down"
+            if mac and link.get("address") != mac:
+                return f"{ifname} has the address {link.get('address')}, not {mac}"
+            there = {
+                f"{entry.get('local') or entry.get('address')}/{entry['prefixlen']}"
+                for entry in inside.get_addr(family=2, index=found[0])
+            }
+        return "".join(f"{ifname} has lost {address}" for address in addresses if address not in there)
+
+    def silence(self, name: str) -> None:
+        """Set a container's port down and make it nameless: no frame passes, and nobody adopts it; gone is fine."""
         index = self.index(name)
-        if index is None:
-            return
-        with _named("delete", name), contextlib.suppress(NotFoundError):
-            self._route.link("del", index=index)
+        if index is not None:
+            (number,) = self._requests.send((rtnl.set_down(index),))
+            if number != errno.ENODEV:
+                _check(number, "set down", name)
+
+    def delete(self, *names: str) -> None:
+        """Delete devices, all in the time that one takes; those that are gone are fine."""
+        delete_links(self._requests, names)
 
     def set_mtu(self, name: str, mtu: int) -> None:
         """Set the MTU of one device of the host; one that is gone is fine."""
@@ -179,20 +243,17 @@ class Links:
 
     def description(self, name: str) -> str:
         """Return what was written into a device, "" if nothing was or it is gone."""
-        found = [link for link in self._route.get_links() if link.get("ifname") == name]
+        index = self.index(name)
+        found = self._links_of(index) if index is not None else ()
         return str(found[0].get("ifalias") or "") if found else ""
 
     def container_ports(self) -> dict[str, int]:
         """Return the ifindex of every container port of ours, by name."""
-        return {
-            link.get("ifname"): int(link["index"])
-            for link in self._route.get_links()
-            if _CONTAINER_PORT.fullmatch(link.get("ifname"))
-        }
+        return {name: index for index, name in socket.if_nameindex() if is_container_port(name)}
 
     def indexes(self) -> tuple[int, ...]:
         """Return the ifindex of every device there is."""
-        return tuple(int(link["index"]) for link in self._route.get_links())
+        return tuple(index for index, _ in socket.if_nameindex())
 
     def remove_idle_clsact(self, ifindex: int) -> None:
         """Remove a device's clsact qdisc unless somebody has filters in it; none there is fine."""
@@ -210,9 +271,9 @@ class Links:
                 )
         default = {route.get("oif") for route in self._route.get_default_routes(family=2)}
         found = []
-        for link in self._route.get_links():
+        for link in (link for index in addresses for link in self._links_of(index)):
             index, name = int(link["index"]), str(link.get("ifname"))
-            if index not in addresses or _NOT_UNDERLAY.fullmatch(name) or _CONTAINER_PORT.fullmatch(name):
+            if _NOT_UNDERLAY.fullmatch(name) or _CONTAINER_PORT.fullmatch(name):
                 continue
             if link.get("operstate") not in ("UP", "UNKNOWN") or link["ifi_type"] != _ARPHRD_ETHER:
                 continue
@@ -254,6 +315,15 @@ class Links:
         with contextlib.suppress(FileNotFoundError):  # no IPv6 in this kernel
             Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
 
+    def _links_of(self, index: int) -> Sequence[Any]:
+        """Return what there is to know of one device, nothing if it is gone."""
+        try:
+            return tuple(self._route.get_links(index))
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
+            return ()
+
     def _vxlan_port(self, index: int) -> int | None:
         linkinfo = self._route.get_links(index)[0].get("linkinfo")
         if linkinfo is None or linkinfo.get("kind") != "vxlan":
@@ -268,6 +338,31 @@ class Links:
         return index
 
 
+def delete_links(requests: rtnl.RouteSocket, names: Sequence[str]) -> None:
+    """Delete devices, all in the time that one takes; those that are gone are fine.
+
+    Raises:
+        KernelError: the kernel refused.
+    """
+    found = [index for name in names if (index := _index(name)) is not None]
+    if len(found) > 1:
+        requests.send([rtnl.set_group(index, _DOOMED) for index in found])
+        (number,) = requests.send((rtnl.delete_group(_DOOMED),))
+    elif found:
+        (number,) = requests.send((rtnl.delete_link(found[0]),))
+    else:
+        return
+    if number != errno.ENODEV:
+        _check(number, "delete", ", ".join(names))
+
+
+def _index(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def _container(namespace: int) -> Iterator[Any]:
     """Yield a netlink socket that lives in a container's namespace, whoever uses it."""
@@ -279,34 +374,17 @@ def _container(namespace: int) -> Iterator[Any]:
         inside.close()
 
 
-def _configure(
-    inside: Any, namespace: int, ifname: str, addresses: tuple[str, ...], gateway: str, multicast_route: bool
-) -> None:
-    with _named("configure", ifname):
-        index = inside.link_lookup(ifname=ifname)[0]
-        _announce_addresses(namespace, ifname)
-        for address in addresses:
-            ip, _, length = address.partition("/")
-            inside.addr("add", index=index, address=ip, prefixlen=int(length))
-        inside.link("set", index=inside.link_lookup(ifname="lo")[0], state="up")
-        inside.link("set", index=index, state="up")
-        if multicast_route:
-            inside.route("replace", dst="224.0.0.0/4", oif=index, scope=253)  # RT_SCOPE_LINK
-        if gateway:
-            inside.route("add", dst="default", gateway=gateway, oif=index)
-
-
-def _announce_addresses(namespace: int, ifname: str) -> None:
+def _announce_addresses(ifname: str) -> None:
     """Have the kernel announce addresses when the link comes up, so that stale neighbors elsewhere are corrected.
 
     Duplicate address detection is left out: addresses come from the ring, and IPv6 must not wait a second for it.
+    For the thread that is in the container's namespace.
     """
     settings = ((f"ipv4/conf/{ifname}/arp_notify", "1"), (f"ipv6/conf/{ifname}/ndisc_notify", "1"),
                 (f"ipv6/conf/{ifname}/accept_dad", "0"))  # fmt: skip
-    with netns.entered(namespace):
-        for path, value in settings:
-            with contextlib.suppress(OSError):  # no IPv6, or a read-only /proc/sys: these are refinements
-                Path("/proc/sys/net", path).write_text(value)
+    for path, value in settings:
+        with contextlib.suppress(OSError):  # no IPv6, or a read-only /proc/sys: these are refinements
+            Path("/proc/sys/net", path).write_text(value)
 
 
 @contextlib.contextmanager
@@ -315,13 +393,20 @@ def _named(operation: str, target: str) -> Iterator[None]:
     try:
         yield
     except NetlinkError as error:
-        reason = os.strerror(error.code)
-        if error.code == errno.EEXIST:
-            raise ConflictError(f"cannot {operation} {target}: it is there already") from None
-        if error.code in (errno.ENODEV, errno.ENXIO, errno.ENONET):
-            raise NotFoundError(f"cannot {operation} {target}: it is gone ({reason})") from None
-        if error.code == errno.EOPNOTSUPP:
-            reason += f"; does this kernel have the module for {target}?"
-        raise KernelError(operation, target, error.code, reason) from None
+        _check(error.code, operation, target)
     except IndexError:
         raise NotFoundError(f"cannot {operation} {target}: it is gone") from None
+
+
+def _check(number: int, operation: str, target: str) -> None:
+    """Raise what an errno of netlink means; 0 is fine."""
+    if not number:
+        return
+    reason = os.strerror(number)
+    if number == errno.EEXIST:
+        raise ConflictError(f"cannot {operation} {target}: it is there already")
+    if number in (errno.ENODEV, errno.ENXIO, errno.ENONET):
+        raise NotFoundError(f"cannot {operation} {target}: it is gone ({reason})")
+    if number == errno.EOPNOTSUPP:
+        reason += f"; does this kernel have the module for {target}?"
+    raise KernelError(operation, target, number, reason)

@@ -53,7 +53,7 @@ def _open(path: str) -> int:
     if not path.startswith("/"):
         raise RequestError(f"namespace {path!r} is no absolute path; write it as /run/netns/NAME or /proc/PID/ns/net")
     reason = ""
-    for candidate in (path, *(f"/proc/{pid}/root{path}" for pid in outer_processes())):
+    for candidate in _views(path):
         try:
             descriptor = os.open(candidate, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -66,6 +66,12 @@ def _open(path: str) -> int:
     if reason == "not a network namespace":
         raise RequestError(f"{path} is not a network namespace; give /run/netns/NAME or /proc/PID/ns/net")
     raise NotFoundError(f"namespace {path}: {reason}; is the container still running?")
+
+
+def _views(path: str) -> Iterator[str]:
+    """Yield under what names a path may be seen, the most likely first: the rest takes time to find out."""
+    yield path
+    yield from (f"/proc/{pid}/root{path}" for pid in outer_processes())
 
 
 def outer_processes() -> tuple[int, ...]:
@@ -95,7 +101,7 @@ def found(path: str, number: int) -> Iterator[int]:
     Raises:
         NotFoundError: no process and no path leads to it any more.
     """
-    for candidate in (path, *(str(process / "ns/net") for process in Path("/proc").glob("[0-9]*"))):
+    for candidate in _holders(path):
         try:
             descriptor = _open(candidate)
         except RequestError:
@@ -107,6 +113,12 @@ def found(path: str, number: int) -> Iterator[int]:
         finally:
             os.close(descriptor)
     raise NotFoundError(f"namespace {path} is gone")
+
+
+def _holders(path: str) -> Iterator[str]:
+    """Yield what may lead to a namespace that was at `path`: looking through all processes comes last."""
+    yield path
+    yield from (str(process / "ns/net") for process in Path("/proc").glob("[0-9]*"))
 
 
 def inode(descriptor: int) -> int:

@@ -1,10 +1,11 @@
 """Tells when the host's links, addresses or routes changed; what they are now is for the caller to read.
 
-A notification carries nothing, so one that the kernel had to drop (ENOBUFS) costs nothing either.
+Of a notification only whose port it is about is read, so one that the kernel had to drop (ENOBUFS) costs nothing.
 """
 
 import contextlib
 import ctypes
+import enum
 import errno
 import os
 import socket
@@ -12,16 +13,30 @@ import struct
 
 from ripstop.core.errors import KernelError
 from ripstop.core.names import PortId
+from ripstop.kernel.link import is_container_port
 
 _RTMGRP_LINK = 0x1  # include/uapi/linux/rtnetlink.h
 _RTMGRP_IPV4_IFADDR = 0x10
 _RTMGRP_IPV4_ROUTE = 0x40
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+_ABOUT_LINKS = (_RTM_NEWLINK, _RTM_DELLINK)
+_NAME_AT = 16 + 16 + 4  # bytes, of nlmsghdr, ifinfomsg and nlattr: the kernel says the name first
+_IFLA_IFNAME = 3
 _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
 # Frames to neighbors that do not answer ARP wait in the kernel for seconds and count against the socket that sent them:
 # with the default of 208 KiB, a dozen unreachable peers keep us from probing those that can be reached.
 _SEND_BUFFER = 32 * 1024 * 1024  # bytes
 _SOCKADDR_LL = struct.Struct("=H2siHBB8s")  # packet(7); Python's own addresses have names of interfaces, not numbers
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Change(enum.Flag):
+    """What changed on this host."""
+
+    NOTHING = 0
+    GONE = enum.auto()  # a container's port went away
+    DEVICES = enum.auto()  # anything else
 
 
 class Watch:
@@ -35,15 +50,18 @@ class Watch:
         """Return the descriptor that becomes readable when something changed."""
         return self._socket.fileno()
 
-    def drain(self) -> None:
-        """Read all notifications away, lost ones included."""
+    def drain(self) -> Change:
+        """Read all notifications away, lost ones included; return what they are about."""
+        change = Change.NOTHING
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
-                    self._socket.recv(65536)
+                    change |= _change(self._socket.recv(65536))
                 except OSError as error:
                     if error.errno != errno.ENOBUFS:
                         raise
+                    change |= Change.DEVICES
+        return change
 
     def close(self) -> None:
         """Watch no more."""
@@ -96,3 +114,17 @@ class PortSocket:
     def close(self) -> None:
         """Send no more."""
         self._socket.close()
+
+
+def _change(notifications: bytes) -> Change:
+    """Return what notifications are about: what we do to containers' ports ourselves is no news."""
+    change, at = Change.NOTHING, 0
+    while at + _HEADER.size <= len(notifications):
+        length, kind, _, _, _ = _HEADER.unpack_from(notifications, at)
+        name = notifications[at + _NAME_AT : at + length].partition(b"\0")[0] if kind in _ABOUT_LINKS else b""
+        if not (is_container_port(name.decode(errors="replace")) and notifications[at + _NAME_AT - 2] == _IFLA_IFNAME):
+            change |= Change.DEVICES
+        elif kind == _RTM_DELLINK:
+            change |= Change.GONE
+        at += max((length + 3) & ~3, _HEADER.size)
+    return change

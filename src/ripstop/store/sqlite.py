@@ -12,7 +12,7 @@ from ripstop.core.errors import RipstopError, StartError
 from ripstop.store.witness import Witness
 
 _SCHEMA = 1  # PRAGMA user_version
-_HINTS = "mesh/"  # keys whose loss costs time, nothing else
+_HINTS = ("mesh/", "port/")  # keys whose loss costs time, nothing else: a port does not survive a power failure either
 
 
 class StoreError(RipstopError):

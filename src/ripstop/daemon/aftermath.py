@@ -1,0 +1,118 @@
+"""What need not be waited for when containers come and go, because the kernel takes ten times as long for it.
+
+A program that is to run by tcx, and a device that is to go, each wait for a grace period of the kernel.  So a new port
+begins with a filter, which is there at once, and is given tcx when nobody else comes for a moment; and a port that goes
+is down and forgotten at once, and deleted a little later, together with all that go at the same time.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from ripstop.core.errors import KernelError
+from ripstop.daemon.kernel import KernelThread
+
+log = logging.getLogger("ripstop.kernel")
+DELETE_AFTER = 0.05  # seconds without another port that goes
+PROMOTE_AFTER = 0.5  # seconds without another that comes
+AT_LATEST = 2.0  # seconds
+RETRY = 1.0  # seconds until it is tried again
+
+
+class Aftermath:
+    """Deletes and promotes ports behind everybody's back, in a thread of its own; never enters another namespace."""
+
+    def __init__(self, delete: Callable[[Sequence[str]], None], promote: Callable[[Sequence[str]], None]) -> None:
+        """Begin with nothing to do.
+
+        Args:
+            delete: deletes ports' devices, which may be gone.
+            promote: gives ports tcx; those that are gone are fine.
+        """
+        self._delete, self._promote = delete, promote
+        self._kernel = KernelThread()
+        self._doomed = _Crowd(DELETE_AFTER)
+        self._fresh = _Crowd(PROMOTE_AFTER)
+        self._changed = asyncio.Event()
+        self._deleted = asyncio.Event()  # set, and made anew, each time some were
+
+    def came(self, name: str) -> None:
+        """Promote a port when there is time."""
+        self._fresh.add(name)
+        self._changed.set()
+
+    def goes(self, name: str) -> None:
+        """Delete a port's device before long."""
+        self._fresh.discard(name)
+        self._doomed.add(name)
+        self._changed.set()
+
+    async def is_gone(self, name: str) -> None:
+        """Wait until a port's device is deleted; at once if it is not to be."""
+        while name in self._doomed.names:
+            self._doomed.hurry()
+            self._changed.set()
+            await self._deleted.wait()
+
+    async def run(self) -> None:
+        """Run until cancelled; what is left then is found by the next start."""
+        while True:
+            deadline = min(self._doomed.deadline, self._fresh.deadline)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            self._changed.clear()
+            now = asyncio.get_running_loop().time()
+            if now >= self._doomed.deadline:
+                await self._work_off(self._doomed, self._delete)
+                self._deleted.set()
+                self._deleted = asyncio.Event()
+            elif now >= self._fresh.deadline:
+                await self._work_off(self._fresh, self._promote)
+
+    async def _work_off(self, crowd: "_Crowd", work: Callable[[Sequence[str]], None]) -> None:
+        names = tuple(crowd.names)
+        try:
+            await self._kernel.run(lambda: work(names))
+        except KernelError as error:
+            log.error("%s; trying again", error)
+            crowd.postpone(RETRY)
+        else:
+            crowd.remove(names)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._kernel.close()
+
+
+class _Crowd:
+    """Ports that wait for the same; they are served when no other comes for a moment, but not too late."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+        self.names: dict[str, None] = {}  # in the order in which they came
+        self._first = 0.0
+        self.deadline = float("inf")
+
+    def add(self, name: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.names:
+            self._first = now
+        self.names[name] = None
+        self.deadline = min(now + self._pause, self._first + AT_LATEST)
+
+    def discard(self, name: str) -> None:
+        self.remove((name,))
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.names.pop(name, None)
+        if not self.names:
+            self.deadline = float("inf")
+
+    def hurry(self) -> None:
+        self.deadline = min(self.deadline, asyncio.get_running_loop().time())
+
+    def postpone(self, seconds: float) -> None:
+        self.deadline = asyncio.get_running_loop().time() + seconds
