@@ -162,7 +162,7 @@ class Request(msgspec.Struct, frozen=True):
         """Return what to take, as ADDRESS/LEN or net:CIDR; an address without a length is one of `subnet`."""
         if not self.config.runtime_config.ips:
             return (f"net:{self.config.subnet or 'default'}",)
-        length = IPv4Network(self.config.subnet or subnet).prefixlen
+        _, _, length = (self.config.subnet or subnet).partition("/")
         return tuple(text if "/" in text else f"{text}/{length}" for text in self.config.runtime_config.ips)
 
     def valid(self) -> frozenset[tuple[str, str]]:
