@@ -49,7 +49,7 @@ def bare() -> Iterator[Lab]:
         yield lab
 
 
-def test_three_capabilities_are_enough_and_a_rolling_update_loses_no_packet(bare: Lab) -> None:
+def test_its_capabilities_are_enough_and_a_rolling_update_loses_no_packet(bare: Lab) -> None:
     one, two = bare.hosts
     with contextlib.ExitStack() as stack:
         pods = {}
