@@ -174,7 +174,7 @@ class Cni:
             subnet = self._config.subnet if name == "default" else Range.parse(name)
         else:
             subnet = Range.parse(str(IPv4Interface(wanted).network))
-        return await self._containers.gateway(subnet, WAIT)
+        return await self._containers.exposure.gateway(subnet, WAIT)
 
     async def _check(self, request: Request) -> None:
         expected = cni_result.expected(request)
