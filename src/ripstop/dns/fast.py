@@ -9,7 +9,7 @@ A name with several addresses has several such answers, in different orders, of 
 from collections.abc import Iterable
 from typing import Final
 
-from ripstop.wire.dns import HEADER, MIN_SIZE, opt_record
+from ripstop.wire.dns import HEADER, MIN_SIZE, lowered, opt_record
 
 MAX_ENTRIES = 300_000  # about 100 MB; then all are made anew
 MAX_FORMS = 32  # headers and ends of messages; those that come later are not kept
@@ -46,12 +46,15 @@ class Fast:
             self._forms[form] = None
         if len(self.kept) >= MAX_ENTRIES:
             self.kept.clear()
-        lower = question.lower()
+        lower = lowered(question)
         made = tuple(answer[ID:HEADER] + lower + answer[HEADER + len(question) :] for answer in answers)
         self.kept[form[0] + lower + rest] = made if len(made) > 1 else made[0]
 
     def find(self, message: bytes) -> Answers | None:
-        """Return what there is to say, behind the id, to a message that is not in lower case."""
+        """Return what there is to say, behind the id, to a message that is not in lower case.
+
+        A type or a size whose bytes look like letters makes it miss, or find the same answer under another size.
+        """
         found = self.kept.get(message[ID:HEADER] + message[HEADER:].lower())
         if found is None:
             return None

@@ -62,7 +62,7 @@ class Responder:
 
     def _is_usual(self, query: Query, answer: Answer) -> bool:
         """Return whether a change of the answer's row would make the fast path forget this question."""
-        return answer.row is not None and query.question.lower() in self._zone.questions(answer.row)
+        return answer.row is not None and query.lower in self._zone.questions(answer.row)
 
     def _reply(self, query: Query, answer: Answer, limit: int) -> bytes:
         answers = answer.answers

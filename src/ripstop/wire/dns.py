@@ -86,9 +86,9 @@ class Query(NamedTuple):
     edns: Edns | None = None
 
     @property
-    def name(self) -> bytes:
-        """The name in lower case, as on the wire."""
-        return self.question[:-4].lower()
+    def lower(self) -> bytes:
+        """The question with its name in lower case."""
+        return lowered(self.question)
 
     @property
     def limit(self) -> int:
@@ -187,6 +187,11 @@ def skip_name(message: bytes, place: int) -> int:
             break
         place += 1 + length
     raise QuestionError(Rcode.FORMERR, "a name that does not end")
+
+
+def lowered(question: bytes) -> bytes:
+    """Return a question with its name in lower case; the type may look like a letter, and stays."""
+    return question[:-4].lower() + question[-4:]
 
 
 def encode_name(*labels: bytes) -> bytes:
