@@ -6,6 +6,7 @@ from random import Random
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 from hypothesis import given
@@ -88,6 +89,16 @@ def test_a_question_is_asked_and_its_answer_kept() -> None:
     assert asker.questions.asked == [(FIRST, False)]
     asker.ask(now=60.0)
     assert len(asker.questions.asked) == 2
+
+
+def test_a_type_that_looks_like_a_letter_is_asked_as_it_is() -> None:
+    """HTTPS is type 65, which is an A."""
+    asker = Asker()
+    for kind in ("HTTPS", "TYPE97"):
+        asker.ask(kind=kind)
+    assert [dns.rdatatype.to_text(m.question[0].rdtype) for _, m, _ in asker.questions.open_now.values()] == [
+        "HTTPS", "TYPE97",
+    ]  # fmt: skip
 
 
 def test_nothing_is_kept_of_other_servers() -> None:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, ip_address
 import dns.message
 import dns.reversename
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripstop.dns.zone import Answer, Zone
@@ -179,6 +179,7 @@ changes = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(changes)
 def test_what_is_known_is_what_was_said_last(said_so: list[tuple[list[tuple[str, list[str]]], bool]]) -> None:
     """A zone that changed answers as one that never knew anything else, and names all questions that changed."""
@@ -198,8 +199,8 @@ def test_what_is_known_is_what_was_said_last(said_so: list[tuple[list[tuple[str,
         for query in asked:
             now, wanted = changing.answer(query), fresh.answer(query)
             assert _plain(now) == _plain(wanted)
-            if _plain(before[query]) != _plain(now) and query.question.lower() in _usual(changing, before[query]):
-                assert query.question.lower() in told
+            if _plain(before[query]) != _plain(now) and query.lower in _usual(changing, before[query]):
+                assert query.lower in told
     assert len(changing) == sum(1 for row in known.values() if row.records)
 
 

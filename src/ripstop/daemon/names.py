@@ -27,6 +27,7 @@ from ripstop.store.sqlite import Store
 log = logging.getLogger("ripstop.dns")
 _PREFIX = "dns/address/"  # + address in hex: the registrations of a bare address
 Change = Callable[[tuple[Registration, ...]], tuple[Registration, ...]]  # from the names of something to others
+_REGISTRATIONS = msgspec.msgpack.Decoder(tuple[Registration, ...])
 _BREATH = 1000  # names looked at until others have their turn
 
 
@@ -132,7 +133,7 @@ class Names:
         """
         if naming.is_address(text):
             packed = ip_address(text).packed
-            views = [view async for view in self._all() if view.binding.address == packed]
+            views = self._dns.at(packed)
         else:
             views = self._dns.of(naming.parse_name(text, self._domain).lower())
         if not views:
@@ -235,7 +236,7 @@ class Names:
 
 def _decode(key: str, value: bytes) -> tuple[Registration, ...]:
     try:
-        return msgspec.msgpack.decode(value, type=tuple[Registration, ...])
+        return _REGISTRATIONS.decode(value)
     except msgspec.DecodeError as error:
         raise StartError(f"state entry {key} is damaged ({error}); start with another --state-dir") from None
 
@@ -261,4 +262,4 @@ def _holder(address: bytes) -> Holder:
 
 
 def _bindings(address: bytes, names: Iterable[Registration]) -> tuple[Binding, ...]:
-    return naming.bindings("", (naming.format_address(address),), names)
+    return naming.bind("", (address,), names)

@@ -1,6 +1,6 @@
 """What people write when they name something, and what becomes of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 import msgspec
@@ -44,8 +44,12 @@ def registrations(names: Iterable[str], domain: str) -> tuple[Registration, ...]
 
 def bindings(container: str, addresses: Iterable[str], names: Iterable[Registration]) -> tuple[Binding, ...]:
     """Return each name with each address, ADDRESS or ADDRESS/LEN."""
-    packed = [ip_address(text.partition("/")[0]).packed for text in addresses]
-    return tuple(Binding(one.name, container, address, one.services) for one in names for address in packed)
+    return bind(container, [ip_address(text.partition("/")[0]).packed for text in addresses], tuple(names))
+
+
+def bind(container: str, addresses: Sequence[bytes], names: Iterable[Registration]) -> tuple[Binding, ...]:
+    """Return each name with each address, 4 or 16 bytes in network order."""
+    return tuple([Binding(one.name, container, address, one.services) for one in names for address in addresses])
 
 
 def parse_name(text: str, domain: str) -> str:

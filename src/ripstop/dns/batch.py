@@ -5,7 +5,6 @@ object for either.  Structures are those of 64-bit Linux (x86-64, arm64).
 """
 
 import ctypes
-import errno
 import socket
 import struct
 import sys
@@ -21,18 +20,19 @@ _WORDS = HEADER // 8  # of a header
 _CONTROL_LENGTH, _FLAGS, _LENGTH = 5, 6, 7  # words of a header
 _CMSG = struct.Struct("@QiiI")  # length, level, type of a control message; then an in_pktinfo's interface
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_recvmmsg = _libc.recvmmsg
-_recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-_sendmmsg = _libc.sendmmsg
-_sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+# the calls never block, so they need not let other threads run; arguments are made once, for that takes longest
+_libc = ctypes.PyDLL(None)
+_recvmmsg, _sendmmsg = _libc.recvmmsg, _libc.sendmmsg
+_AT_ONCE = ctypes.c_int(socket.MSG_DONTWAIT)
+_COUNTS = tuple(map(ctypes.c_uint, range(COUNT + 1)))
+
+Descriptor = ctypes.c_int
 
 
 class Batch:
     """Room for `COUNT` datagrams, used for all sockets in turn.
 
-    `packets` holds them, each at a multiple of `SLOT`; `headers` has their lengths in the last of each eight words, and
-    `lengths` has at odd places how much of each is sent.
+    `packets` holds them, each at a multiple of `SLOT`; `lengths` has at odd places how much of each is sent.
     """
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class Batch:
         packets, names, controls, iovecs, self._at = map(
             _address, (self._packets, self._names, self._controls, self._iovecs, self._headers)
         )
+        self._first = ctypes.c_void_p(self._at)
         for i in range(COUNT):
             self.lengths[2 * i] = packets + i * SLOT
             self.lengths[2 * i + 1] = SLOT
@@ -55,17 +56,16 @@ class Batch:
                 self.headers[_WORDS * i + word] = value
         self._fresh_iovecs, self._fresh_headers = bytes(self._iovecs), bytes(self._headers)
 
-    def receive(self, fd: int) -> int:
+    def receive(self, fd: Descriptor) -> int:
         """Fill with what has come; return how many, 0 if nothing has."""
         self._iovecs[:] = self._fresh_iovecs
         self._headers[:] = self._fresh_headers
-        got: int = _recvmmsg(fd, self._at, COUNT, socket.MSG_DONTWAIT, None)
+        got: int = _recvmmsg(fd, self._first, _COUNTS[COUNT], _AT_ONCE, None)
         return max(0, got)
 
-    def message(self, index: int) -> bytes:
-        """Return a datagram."""
-        start = index * SLOT
-        return self.packets[start : start + self.headers[_WORDS * index + _LENGTH]].tobytes()
+    def sizes(self, count: int) -> list[int]:
+        """Return how long the first datagrams are."""
+        return self.headers[_LENGTH : _WORDS * count : _WORDS].tolist()
 
     def is_cut(self, index: int) -> bool:
         """Return whether a datagram was longer than its room."""
@@ -98,16 +98,14 @@ class Batch:
         """Let a datagram be sent as the one with a lower index."""
         self._headers[to * HEADER : (to + 1) * HEADER] = self._headers[index * HEADER : (index + 1) * HEADER]
 
-    def send(self, fd: int, count: int) -> int:
+    def send(self, fd: Descriptor, count: int) -> int:
         """Send the first `count`; return how many the kernel refused."""
-        first = refused = 0
-        while first < count:
-            sent = _sendmmsg(fd, self._at + first * HEADER, count - first, socket.MSG_DONTWAIT)
-            if sent < 0:
-                if ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS):
-                    return refused + count - first
-                refused, sent = refused + 1, 1
-            first += sent
+        sent: int = _sendmmsg(fd, self._first, _COUNTS[count], _AT_ONCE)
+        refused = 0
+        while sent < count:  # the next one cannot be sent, whatever the reason
+            refused, sent = refused + 1, max(0, sent) + 1
+            first = ctypes.c_void_p(self._at + sent * HEADER)
+            sent += max(0, _sendmmsg(fd, first, _COUNTS[count - sent], _AT_ONCE))
         return refused
 
 

@@ -104,7 +104,7 @@ class Forwarder:
     def ask(self, query: Query, address: str, limit: int, send: Send, now: float) -> None:
         """Find the answer to a question and send it."""
         dnssec = query.edns is not None and query.edns.dnssec
-        key = Key(query.question.lower(), dnssec, bool(query.flags & CD))
+        key = Key(query.lower, dnssec, bool(query.flags & CD))
         client = _Client(query, address, limit, send)
         cached = self._cache.get(key, now)
         if cached is not None:
@@ -174,7 +174,7 @@ class Forwarder:
             question = question_of(message)
             if question == search.question:
                 return True
-            if question.lower() == search.key.question:
+            if dns.lowered(question) == search.key.question:
                 self._counters["case"] += 1
                 self._again(search, now, stream=True)
                 return False

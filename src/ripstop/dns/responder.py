@@ -57,23 +57,29 @@ class Responder:
         self._counters["local"] += 1
         reply = self._reply(query, answer, limit)
         if not stream and len(reply) <= dns.MIN_SIZE and not reply[2] & TC >> 8 and self._is_usual(query, answer):
-            self.fast.keep(message, query.question, self._orders(query, answer))
+            self.fast.keep(message, query.question, self._orders(query, answer, reply))
         return reply
 
     def _is_usual(self, query: Query, answer: Answer) -> bool:
         """Return whether a change of the answer's row would make the fast path forget this question."""
-        return answer.row is not None and query.question.lower() in self._zone.questions(answer.row)
+        return answer.row is not None and query.lower in self._zone.questions(answer.row)
 
     def _reply(self, query: Query, answer: Answer, limit: int) -> bytes:
-        return _encode(query, answer, self._rng.sample(answer.answers, len(answer.answers)), limit)
+        answers = answer.answers
+        if len(answers) > 1:
+            answers = tuple(self._rng.sample(answers, len(answers)))
+        return _encode(query, answer, answers, limit)
 
-    def _orders(self, query: Query, answer: Answer) -> Iterator[bytes]:
+    def _orders(self, query: Query, answer: Answer, reply: bytes) -> Iterator[bytes]:
         """Yield the answer in so many orders that each address comes first as often as any other."""
         number = len(answer.answers)
-        for _ in range(max(1, min(ORDERS, MAX_ORDERS // number)) if number > 1 else 1):
-            for first in range(max(1, number)):
+        if number < 2:
+            yield reply
+            return
+        for _ in range(max(1, min(ORDERS, MAX_ORDERS // number))):
+            for first in range(number):
                 others = [*answer.answers[:first], *answer.answers[first + 1 :]]
-                order = [*answer.answers[first : first + 1], *self._rng.sample(others, len(others))]
+                order = [answer.answers[first], *self._rng.sample(others, len(others))]
                 yield _encode(query, answer, order, dns.MIN_SIZE)
 
 

@@ -27,7 +27,10 @@ _PAUSE = 0.1  # seconds until we try again when the system has no descriptor for
 class Streams:
     """Answers what comes to a TCP socket."""
 
-    def __init__(self, listener: socket.socket, loop: Loop, responder: Responder, counters: Counter[str]) -> None:
+    def __init__(
+        self, listener: socket.socket, loop: Loop, responder: Responder, counters: Counter[str], idle: float = IDLE
+    ) -> None:
+        self.idle: Final = idle
         self._listener, self._loop, self._responder, self._counters = listener, loop, responder, counters
         self._open: dict[_Connection, None] = {}  # who asked last is last
         loop.watch(listener.fileno(), self._accept)
@@ -86,7 +89,7 @@ class _Connection:
         self._pending = 0  # questions without an answer
         self._asking = False  # answers that are there at once are sent together
         self._ended = False  # the client asks no more, but may still read
-        self._until = loop.now() + IDLE
+        self._until = loop.now() + streams.idle
         loop.watch(opened.fileno(), self._ready)
         loop.call_at(self._until, self._look)
 
@@ -137,7 +140,7 @@ class _Connection:
         self._asking = True
         while self._takes_more and (message := self._take()) is not None:
             self._pending += 1
-            self._until = self._loop.now() + IDLE
+            self._until = self._loop.now() + self._streams.idle
             self._streams.ask(self, message)
             if self._socket.fileno() < 0:
                 return
@@ -174,6 +177,6 @@ class _Connection:
             except OSError:
                 return False
             if sent:
-                self._until = self._loop.now() + IDLE
+                self._until = self._loop.now() + self._streams.idle
             del self._unsent[:sent]
         return True

@@ -1,9 +1,8 @@
 """What we know: names and their addresses, and what there is to say to a question about them; pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Final
+from typing import Final, NamedTuple
 
 from ripstop.wire.dns import IN, TO_QUESTION, Query, Rcode, Resource, Type, encode_name, name_of, pointer_to
 from ripstop.wire.dns_feed import NameRow, Record, Rows, Service
@@ -15,8 +14,7 @@ _HTTPS = 65  # what browsers ask about each name; we have none
 _LOOPBACK = NameRow("localhost", (Record(bytes([127, 0, 0, 1])), Record(bytes(15) + b"\1")))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What there is to say to a question; `dns.reply` makes a message of it."""
 
     rcode: Rcode
@@ -33,6 +31,8 @@ class Zone:
         self.domain: Final = tuple(label.lower().encode() for label in domain.rstrip(".").split("."))
         self._ttl, self._universe = ttl, universe
         self._apex = name_of(domain)
+        self._lower_apex = self._apex.lower()
+        self._soa = _soa(self._apex, ttl)
         self._names: dict[bytes, NameRow] = {}  # by the name in lower case, as on the wire but without the domain
         self._owners: dict[bytes, tuple[NameRow, ...]] = {}  # by address
         self._parents: dict[bytes, int] = {}  # names with names below them → how many
@@ -63,7 +63,7 @@ class Zone:
         if below >= 0 and labels[below:] == self.domain:
             return self._in_domain(query, labels[:below])
         if labels[-1:] == (b"localhost",):  # RFC 6761, section 6.3
-            return self._of_row(_LOOPBACK, query.type) or Answer(Rcode.NOERROR)
+            return self._of_row(_LOOPBACK, query.type)
         if labels[:-3:-1] in (_REVERSE_V4, _REVERSE_V6):
             return self._reverse(query)
         if len(labels) == 1:
@@ -73,7 +73,7 @@ class Zone:
     def questions(self, row: NameRow) -> Iterator[bytes]:
         """Yield the questions, in lower case, that people ask about a name and whose answers hang on its row."""
         key = _key(row.name)
-        names = [key[:-1] + self._apex.lower(), *([key] if key[1 + key[0]] == 0 else [])]
+        names = [key[:-1] + self._lower_apex, *([key] if key[1 + key[0]] == 0 else [])]
         for name in names:
             for kind in _ASKED:
                 yield name + kind
@@ -84,14 +84,15 @@ class Zone:
                 yield owner[:-1] + names[0] + _question(Type.SRV)
 
     def _in_domain(self, query: Query, relative: tuple[bytes, ...]) -> Answer:
-        soa = self._soa(pointer_to(relative), self._apex)
-        if not relative:
-            asked_soa = query.type in (Type.SOA, Type.ANY)
-            return Answer(Rcode.NOERROR, (soa,)) if asked_soa else Answer(Rcode.NOERROR, (), (soa,))
-        found = self._lookup(relative, query.type)
+        found = self._lookup(relative, query.type) if relative else Answer(Rcode.NOERROR)
+        if found is not None and found.answers:
+            return found
+        soa = (Resource(pointer_to(relative), Type.SOA, self._ttl, self._soa),)
         if found is None:
-            return Answer(Rcode.NXDOMAIN, (), (soa,))
-        return found if found.answers else Answer(Rcode.NOERROR, (), (soa,), (), found.row)
+            return Answer(Rcode.NXDOMAIN, (), soa)
+        if not relative and query.type in (Type.SOA, Type.ANY):
+            return Answer(Rcode.NOERROR, soa)
+        return Answer(Rcode.NOERROR, (), soa, (), found.row)
 
     def _unqualified(self, query: Query) -> Answer | None:
         """Answer a name of one label as if it were in the domain.
@@ -214,14 +215,7 @@ class Zone:
         if len(query.labels) < labels or query.labels[-2:] != _REVERSE_V4[::-1]:
             return ()
         apex = encode_name(*query.labels[-labels:])
-        return (self._soa(apex, apex),)
-
-    def _soa(self, owner: bytes, apex: bytes) -> Resource:
-        """Return our SOA record; how long nothing is nothing is its minimum.  Source: RFC 2308, section 4."""
-        numbers = (_SERIAL, _REFRESH, _RETRY, _EXPIRE, self._ttl)
-        mailbox = encode_name(b"hostmaster")[:-1] + self._apex
-        rdata = apex + mailbox + b"".join(number.to_bytes(4, "big") for number in numbers)
-        return Resource(owner, Type.SOA, self._ttl, rdata)
+        return (Resource(apex, Type.SOA, self._ttl, apex + self._soa[len(self._apex) :]),)
 
     def _add(self, key: bytes, row: NameRow) -> None:
         self._names[key] = row
@@ -245,6 +239,12 @@ class Zone:
         for parent in _parents(key):
             _take_one(self._parents, parent)
         return row
+
+
+def _soa(apex: bytes, ttl: int) -> bytes:
+    """Return the data of our SOA record; how long nothing is nothing is its minimum.  Source: RFC 2308, section 4."""
+    mailbox = encode_name(b"hostmaster")[:-1] + apex
+    return apex + mailbox + b"".join(number.to_bytes(4, "big") for number in (_SERIAL, _REFRESH, _RETRY, _EXPIRE, ttl))
 
 
 def _take_one(counts: dict[bytes, int], key: bytes) -> None:

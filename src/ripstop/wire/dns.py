@@ -9,7 +9,7 @@ Source: RFC 1035, section 4 (messages); RFC 6891 (EDNS); RFC 2181, section 9 (tr
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ripstop.core.errors import ProtocolError
 
@@ -66,8 +66,7 @@ class NoQuestionError(ProtocolError):
     """Nothing that may be answered at all: too short, or itself an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edns:
+class Edns(NamedTuple):
     """What the asker said of itself."""
 
     size: int  # bytes of a UDP answer that it takes
@@ -75,8 +74,7 @@ class Edns:
     dnssec: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A message that asks one question."""
 
     id: int
@@ -88,9 +86,9 @@ class Query:
     edns: Edns | None = None
 
     @property
-    def name(self) -> bytes:
-        """The name in lower case, as on the wire."""
-        return self.question[:-4].lower()
+    def lower(self) -> bytes:
+        """The question with its name in lower case."""
+        return lowered(self.question)
 
     @property
     def limit(self) -> int:
@@ -98,8 +96,7 @@ class Query:
         return min(max(self.edns.size, MIN_SIZE), OUR_SIZE) if self.edns else MIN_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One record of an answer; `name` may be compressed."""
 
     name: bytes
@@ -190,6 +187,11 @@ def skip_name(message: bytes, place: int) -> int:
             break
         place += 1 + length
     raise QuestionError(Rcode.FORMERR, "a name that does not end")
+
+
+def lowered(question: bytes) -> bytes:
+    """Return a question with its name in lower case; the type may look like a letter, and stays."""
+    return question[:-4].lower() + question[-4:]
 
 
 def encode_name(*labels: bytes) -> bytes:

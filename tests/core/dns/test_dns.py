@@ -113,6 +113,9 @@ def test_names_of_a_peer_out_of_reach_are_hidden_and_come_back() -> None:
     there.hear(here, third)
     there.do(there.dns.use_ways((C,), 0.0))
     assert there.addresses("web") == [2]
+    assert [(view.binding.name, view.peer, view.hidden) for view in there.dns.at(bytes([10, 32, 0, 1]))] == [
+        ("web", A, True)
+    ]
     assert [(view.peer, view.hidden) for view in there.dns.of("web")] == [(A, True), (C, False)]
     there.do(there.dns.use_ways((), 0.0))
     assert there.answers == {}

@@ -40,6 +40,7 @@ def test_it_is_what_was_put_in_last(steps: list[tuple[PeerName, list[tuple[str, 
         model[peer] = bindings
     keys = {one.key for its in model.values() for one in its}
     assert set(table.keys()) == keys and len(table) == len(keys)
+    assert set(table.all()) == {(peer, one) for peer, its in model.items() for one in its}
     for key in keys:
         assert set(table.of(key)) == {(peer, one) for peer, its in model.items() for one in its if one.key == key}
     for peer, its in model.items():

@@ -132,6 +132,12 @@ class Dns:
         """Return all addresses under a name in lower case."""
         return [NameView(binding, peer, self.is_hidden(peer)) for peer, binding in self.table.of(key)]
 
+    def at(self, address: bytes) -> list[NameView]:
+        """Return all names of an address, in order."""
+        found = [(one.key, peer, one) for peer, one in self.table.all() if one.address == address]
+        found.sort(key=lambda view: view[:2])
+        return [NameView(binding, peer, self.is_hidden(peer)) for _, peer, binding in found]
+
     # What follows.
 
     def _replace(self, peer: PeerName, shard: int, bindings: tuple[Binding, ...]) -> None:

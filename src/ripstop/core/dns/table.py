@@ -1,6 +1,6 @@
 """The names of all peers, ours too, by peer and by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ripstop.core.dns.messages import Binding, shard_of
 from ripstop.core.names import PeerName
@@ -25,6 +25,13 @@ class Table:
     def keys(self) -> Iterable[str]:
         """Return all names in lower case, in no order."""
         return self._having.keys()
+
+    def all(self) -> Iterator[tuple[PeerName, Binding]]:
+        """Yield everything, in no order."""
+        for peer, shards in self._shards.items():
+            for bindings in shards.values():
+                for binding in bindings:
+                    yield peer, binding
 
     def peers(self) -> tuple[PeerName, ...]:
         """Return who has any name, sorted."""
