@@ -12,13 +12,15 @@ ALLOWED = {
     "wire": ("core",),
     "kernel": ("core",),
     "transport": ("core", "wire"),
+    "dns": ("core", "wire"),
     "store": ("core",),
     "sim": ("core", "wire"),
     "api": ("core",),
     "client": ("api", "core"),
     "cni": (),
     "lab": ("core", "client", "api"),
-    "cli": ("core", "client", "api", "lab"),
+    "kubernetes": ("core", "client", "api"),
+    "cli": ("core", "client", "api", "lab", "kubernetes"),
     "daemon": ("core", "wire", "kernel", "transport", "store", "api"),
 }
 ANYWHERE = ("__init__",)  # the version
