@@ -60,6 +60,14 @@ def test_who_is_silent_or_gone_or_cannot_tell_is_passed_over(resolver: Server) -
     assert "status: SERVFAIL" in dig("d.example.com")
 
 
+def test_who_cannot_be_reached_at_all_is_passed_over(server: Server, resolv_conf: Path) -> None:
+    resolv_conf.write_text(names_of(["fe80::1%nowhere", "192.0.2.1", "2001:db8::1", FIRST]))
+    server.listen(HERE)
+    with upstream(FIRST):
+        assert short("a.example.com") == ["192.0.2.1"]
+        assert short("+tcp", "b.example.com") == ["192.0.2.1"]
+
+
 def test_a_long_answer_is_asked_for_over_tcp_and_handed_on_as_the_client_can_take_it(resolver: Server) -> None:
     def many(query: dns.message.Message, stream: bool) -> list[bytes]:
         made = dns.message.make_response(query)
