@@ -1,5 +1,6 @@
 """Names of others: asked of the host's resolvers, for those who may ask, and only true answers handed on."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -115,12 +116,15 @@ def test_a_liar_is_not_believed(resolver: Server) -> None:
 
 def test_an_answer_from_elsewhere_is_not_believed(resolver: Server) -> None:
     """The id, the port and the name are right, but another address, or another port of it, answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as liar, upstream(FIRST) as first:
-        liar.bind(("127.0.0.66", 53))
+    with contextlib.ExitStack() as stack, upstream(FIRST) as first:
+        liars = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+        liars[0].bind(("127.0.0.66", 53))
+        liars[1].bind((FIRST, 5353))
 
         def lie_first(query: dns.message.Message, _stream: bool) -> list[bytes]:
             port = first.asked[-1][1]
-            liar.sendto(right(query, "198.51.100.66").to_wire(), ("127.0.0.1", port))
+            for liar in liars:
+                liar.sendto(right(query, "198.51.100.66").to_wire(), ("127.0.0.1", port))
             return [right(query).to_wire()]
 
         with upstream(SECOND, lambda q, s: []):
