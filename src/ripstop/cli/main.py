@@ -94,6 +94,14 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import dns
 
             return dns.run(args)
+        case "cni":
+            from ripstop.cli import cni
+
+            return cni.run(args)
+        case "kubernetes":
+            from ripstop.kubernetes import command as kubernetes
+
+            return kubernetes.run(args)
         case "report" | "version":
             from ripstop.cli import report
 

@@ -29,6 +29,7 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver, StorageError
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
+from ripstop.kernel.shaping import Limit
 from ripstop.store.sqlite import StoreError
 from ripstop.wire import cni_result
 from ripstop.wire.cni import CniError, Code, Request, decode, refusal, version_of
@@ -136,11 +137,21 @@ class Cni:
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,
+            guard=config.guard,
         )
-        port = await self._containers.attach(attach, gateway)
-        if not is_heard():
+        limits = config.runtime_config.bandwidth
+        # A plugin for limits may come after us, and what it makes finds no room beside a filter.
+        port = await self._containers.attach(attach, gateway, soon=not limits.is_set)
+        try:
+            if limits.is_set:
+                sent = Limit(limits.egress_rate, limits.egress_burst)
+                received = Limit(limits.ingress_rate, limits.ingress_burst)
+                await self._kernel.run(lambda: self._host.limit_port(port, sent, received))
+            if not is_heard():
+                raise CniError(Code.LATER, "the caller went away before it was told")
+        except (CniError, RipstopError):
             await self._containers.remove(request.container, request.ifname)
-            raise CniError(Code.LATER, "the caller went away before it was told")
+            raise
         made = cni_result.Made(
             port.host_ifname,
             ports.host_mac(port.host_ifname),

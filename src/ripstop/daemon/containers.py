@@ -25,13 +25,13 @@ from ripstop.core.events import (
     Reconciled,
     ReleaseRequested,
 )
-from ripstop.core.names import ContainerId, Holder
+from ripstop.core.names import ContainerId, Holder, PortId
 from ripstop.daemon import naming, ports
 from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
-from ripstop.daemon.host import Host
+from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import PortRecord
@@ -121,12 +121,13 @@ class Containers:
             timer.cancel()
         self._leaving.clear()
 
-    async def attach(self, request: AttachRequest, gateway: str = "") -> PortRecord:
+    async def attach(self, request: AttachRequest, gateway: str = "", *, soon: bool = True) -> PortRecord:
         """Put an interface into a container.
 
         Args:
             request: what is wanted.
             gateway: address of the default route, if not as the request says.
+            soon: begin with a filter and be promoted, so that nobody waits; False if others want to put queues there.
 
         Raises:
             RequestError: refused, and nothing was changed.
@@ -134,7 +135,7 @@ class Containers:
         _check_ifname(request.ifname)
         guards = parse_guards(request.guard, request.guards, request.allowed)
         allowed = parse_allowed(request.allowed)
-        inode = await self._kernel.run(lambda: self._host.identify(request.netns))
+        inode = identify(request.netns)
         container = request.container or f"netns-{inode}"
         if len(container) > 128 or not container.isprintable() or "/" in container:
             raise RequestError(f"container id {container!r}: at most 128 printable characters, no slash")
@@ -163,7 +164,7 @@ class Containers:
             try:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
-                await self._create(port, gateway, request.multicast_route)
+                listening = await self._create(port, gateway, request.multicast_route, soon)
                 await self._use_names(Holder(holder), naming.bindings(container, addresses, names))
             except BaseException as error:
                 await self._forget(port)
@@ -171,16 +172,18 @@ class Containers:
                     raise RequestError(str(error)) from None
                 raise
             self._ports[name] = port
-            self._aftermath.came(name)
-            await self._tell_ports()
+            if soon:
+                self._aftermath.came(name)
+            self._driver.post(PortsChanged(listening))
         log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
         return port
 
-    async def _create(self, port: PortRecord, gateway: str, multicast_route: bool) -> None:
+    async def _create(self, port: PortRecord, gateway: str, multicast_route: bool, soon: bool) -> tuple[PortId, ...]:
         mtu = self.mtu
-        await self._kernel.run(lambda: self._host.create_port(port, mtu, gateway, multicast_route))
+        listening = await self._kernel.run(lambda: self._host.create_port(port, mtu, gateway, multicast_route, soon))
         if self.mtu != mtu:  # it changed while the port was not yet among those to be told
             await self._kernel.run(lambda: self._host.set_mtu(self.mtu, (port,)))
+        return listening
 
     @property
     def mtu(self) -> int:
@@ -241,7 +244,7 @@ class Containers:
             grace: seconds until its addresses are free.
         """
         self._driver.post(NamesDropped(Holder(port.holder)))  # first, so that nobody is sent where nobody is any more
-        await self._kernel.run(lambda: self._host.unplug(port.host_ifname))
+        listening = await self._kernel.run(lambda: self._host.unplug(port))
         self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
@@ -252,7 +255,7 @@ class Containers:
             self._leaving[port.holder] = port.addresses, timer
         else:
             self._release(port.holder)
-        await self._tell_ports()
+        self._driver.post(PortsChanged(listening))
 
     async def _tell_ports(self) -> None:
         """Have the node know which ports there are."""
@@ -333,7 +336,7 @@ class Containers:
 
     async def _inode(self, path: str) -> int:
         try:
-            return await self._kernel.run(lambda: self._host.identify(path))
+            return identify(path)
         except NotFoundError:
             return 0  # a namespace that is gone may still be known by its path
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord, described, description, host_mac
-from ripstop.kernel import bpf_tc, bpffs, netns, nft
+from ripstop.kernel import bpf_tc, bpffs, netns, nft, sysctl
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
 from ripstop.kernel.rtnl import RouteSocket
+from ripstop.kernel.shaping import Limit, limit, unlimit
 
 MIN_KERNEL = (5, 15)
 FALLBACK_MTU = 1500  # bytes; IP MTU of an underlay that has no device up at the moment
@@ -137,21 +139,10 @@ class Host:
         links = self._links.underlay()
         return tuple(link for link in links if self._advertise & set(link.addresses)) or links
 
-    def identify(self, path: str) -> int:
-        """Return the inode of a container's namespace.
-
-        Raises:
-            RequestError: it is not there, no namespace, or the host's own.
-        """
-        with netns.opened(path) as namespace:
-            if netns.is_own(namespace):
-                raise RequestError(
-                    f"{path} is the host's own namespace; use `ripstop expose` to give the host an address"
-                )
-            return netns.inode(namespace)
-
-    def create_port(self, port: PortRecord, mtu: int, gateway: str, multicast_route: bool) -> None:
-        """Make a container's interface and plug it in; nothing is left behind on failure.
+    def create_port(
+        self, port: PortRecord, mtu: int, gateway: str, multicast_route: bool, soon: bool
+    ) -> tuple[PortId, ...]:
+        """Make a container's interface and plug it in, and return what `group_ports` does; failing, leave nothing.
 
         Raises:
             RequestError: the container refuses: no namespace, the name is taken.
@@ -163,14 +154,24 @@ class Host:
                 host_mac(port.host_ifname), description(port),
             )  # fmt: skip
             try:
-                # first, so that the container's first word is heard
-                self.datapath.add_port(ifindex, guard=port.guard, soon=True)
+                # First, so that the container's first word is heard.
+                self.datapath.add_port(ifindex, guard=port.guard, soon=soon)
                 self._links.configure_container(namespace, port.ifname, port.addresses, gateway, multicast_route)
             except BaseException:
                 self.datapath.remove_port(ifindex)
                 self._links.delete(port.host_ifname)
                 raise
         self._ports[port.host_ifname] = ifindex
+        return self.group_ports()
+
+    def limit_port(self, port: PortRecord, sent: Limit, received: Limit) -> None:
+        """Limit how much a container sends and gets.
+
+        Raises:
+            KernelError: the kernel refuses.
+        """
+        with netns.found(port.netns, port.inode) as namespace:
+            limit(namespace, port.ifname, port.host_ifname, sent, received)
 
     def guard_port(self, port: PortRecord) -> None:
         """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
@@ -184,12 +185,19 @@ class Host:
         found = self.datapath.guards.stopped()
         return {name: found[ifindex] for name, ifindex in self._ports.items() if ifindex in found}
 
-    def unplug(self, host_ifname: str) -> None:
-        """Take a container's interface off the switch: no frame passes from here on.  One that is gone is fine."""
-        self._links.silence(host_ifname)
-        ifindex = self._ports.pop(host_ifname, None)
+    def unplug(self, port: PortRecord) -> tuple[PortId, ...]:
+        """Take a container's interface off the switch, and return what `group_ports` does; one that is gone is fine.
+
+        No frame passes from here on.
+        """
+        self._links.silence(port.host_ifname)
+        ifindex = self._ports.pop(port.host_ifname, None)
         if ifindex is not None:
             self.datapath.remove_port(ifindex, dying=True)
+        with suppress(RipstopError), netns.opened(port.netns) as namespace:  # else all of it is gone
+            if netns.inode(namespace) == port.inode:
+                unlimit(namespace, port.host_ifname)
+        return self.group_ports()
 
     def delete_ports(self, host_ifnames: Sequence[str]) -> None:
         """Delete the devices of ports that were unplugged, all in the time that one takes.  For any one thread."""
@@ -280,6 +288,7 @@ class Host:
         for address in addresses:
             self._links.add_host_address(address)
         self.datapath.add_port(self._host_port, host=True, flood=bool(addresses))
+        self.datapath.use_returns(bool(addresses))
         if masquerade:
             nft.masquerade(str(universe), HOST_INTERFACE)
             _forward_ipv4()
@@ -288,6 +297,7 @@ class Host:
         """Take these overlay addresses from the host, and the masquerading with them."""
         self._is_exposed = False
         self.datapath.add_port(self._host_port, host=True, flood=False)  # without an address it wants no copies
+        self.datapath.use_returns(False)
         for address in addresses:
             self._links.remove_host_address(address)
         nft.clear()
@@ -321,6 +331,18 @@ class Host:
     def has_underlay(self) -> bool:
         """Whether any device was up at the last scan that could reach a peer."""
         return bool(self._underlay)
+
+
+def identify(path: str) -> int:
+    """Return the inode of a container's namespace; for any thread of ours.
+
+    Raises:
+        RequestError: it is not there, no namespace, or the host's own.
+    """
+    with netns.opened(path) as namespace:
+        if netns.is_own(namespace):
+            raise RequestError(f"{path} is the host's own namespace; use `ripstop expose` to give the host an address")
+        return netns.inode(namespace)
 
 
 def _is_there(port: PortRecord) -> bool:
@@ -363,6 +385,6 @@ def _forward_ipv4() -> None:
     setting = Path("/proc/sys/net/ipv4/ip_forward")
     try:
         if setting.read_text().strip() != "1":
-            setting.write_text("1")
+            sysctl.write("net/ipv4/ip_forward", "1")
     except OSError as error:
         raise KernelError("set", "net.ipv4.ip_forward", error.errno or 0, "set it to 1 by hand") from None

@@ -14,7 +14,7 @@ from ripstop.core.names import MulticastIp, PeerName, PortId, ShortId, SourceIp
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
-from ripstop.daemon.host import Host
+from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.metrics.snapshot import Heard
 from ripstop.daemon.ports import HOST
@@ -162,7 +162,7 @@ class Membership:
         if request.container == HOST:
             wanted = HOST_INTERFACE if self._containers.exposed.addresses else ""
         else:
-            inode = await self._kernel.run(lambda: self._host.identify(request.netns)) if request.netns else 0
+            inode = identify(request.netns) if request.netns else 0
             wanted = next(
                 (
                     port.host_ifname

@@ -104,6 +104,13 @@ def make_veth(name: str, mac: str, ifname: str, inside_mac: str, namespace: int,
     )
 
 
+def make_ifb(name: str) -> bytes:
+    """Make a device that gives back what it is sent, as if it had come in where it was taken."""
+    info = _attribute(_IFLA_INFO_KIND, b"ifb\0")
+    attributes = _attribute(_IFLA_IFNAME, _text(name)) + _attribute(_IFLA_LINKINFO | _NESTED, info)
+    return _message(_NEWLINK, _CREATE | _EXCLUSIVE, _LINK.pack(0, 0, 0, 0, 0) + attributes)
+
+
 def set_up(ifindex: int, alias: str = "") -> bytes:
     """Set a device up, and write into it what it is."""
     written = _attribute(_IFLA_IFALIAS, alias.encode()) if alias else b""

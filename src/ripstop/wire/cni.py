@@ -9,6 +9,7 @@ Source: Container Network Interface Specification 1.1.0, sections 2 (execution p
 import enum
 import re
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from typing import Annotated
 
 import msgspec
 
@@ -65,6 +66,20 @@ class Attachment(msgspec.Struct, frozen=True):
     ifname: str
 
 
+class Bandwidth(msgspec.Struct, rename="camel", frozen=True):
+    """Limits for the container, 0 for none.  Source: CNI conventions, `bandwidth`."""
+
+    ingress_rate: Annotated[int, msgspec.Meta(ge=0)] = 0  # bits per second that it gets
+    ingress_burst: Annotated[int, msgspec.Meta(ge=0)] = 0  # bits
+    egress_rate: Annotated[int, msgspec.Meta(ge=0)] = 0  # bits per second that it sends
+    egress_burst: Annotated[int, msgspec.Meta(ge=0)] = 0  # bits
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self.ingress_rate or self.egress_rate)
+
+
 class RuntimeDns(msgspec.Struct):
     """The capability `dns`, whose words differ from those of the result."""
 
@@ -79,6 +94,7 @@ class RuntimeConfig(msgspec.Struct):
     ips: list[str] = []
     mac: str = ""
     dns: RuntimeDns = msgspec.field(default_factory=RuntimeDns)
+    bandwidth: Bandwidth = Bandwidth()
 
 
 class Config(msgspec.Struct, rename="camel"):
@@ -90,6 +106,7 @@ class Config(msgspec.Struct, rename="camel"):
     mtu: int = 0  # bytes; 0: as large as the overlay carries
     subnet: str = ""  # where addresses are taken from; "": the host's default
     default_route: bool = True  # through this host, which takes an address on the overlay for it
+    guard: bool = True  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
     multicast_route: bool = True  # 224.0.0.0/4 through the interface
     dns: Dns = msgspec.field(default_factory=Dns)
     runtime_config: RuntimeConfig = msgspec.field(default_factory=RuntimeConfig)
@@ -145,7 +162,7 @@ class Request(msgspec.Struct, frozen=True):
         """Return what to take, as ADDRESS/LEN or net:CIDR; an address without a length is one of `subnet`."""
         if not self.config.runtime_config.ips:
             return (f"net:{self.config.subnet or 'default'}",)
-        length = IPv4Network(self.config.subnet or subnet).prefixlen
+        _, _, length = (self.config.subnet or subnet).partition("/")
         return tuple(text if "/" in text else f"{text}/{length}" for text in self.config.runtime_config.ips)
 
     def valid(self) -> frozenset[tuple[str, str]]:
@@ -266,6 +283,12 @@ def _check_config(config: Config) -> None:
         raise CniError(Code.CONFIG, f"mtu {config.mtu} is not within 576..65535")
     if runtime.mac and (not _MAC.fullmatch(runtime.mac.lower()) or int(runtime.mac[:2], 16) & 1):
         raise CniError(Code.CONFIG, f"mac {runtime.mac!r} is no address of one station, like 02:00:5e:10:00:01")
+    limits = runtime.bandwidth
+    for rate, burst in ((limits.ingress_rate, limits.ingress_burst), (limits.egress_rate, limits.egress_burst)):
+        if rate and not 8 * 1500 <= burst <= 1 << 35:  # one packet at least; 4 GiB is what the kernel counts to
+            raise CniError(
+                Code.CONFIG, f"bandwidth: a rate of {rate} needs a burst of 12000 bits to 4 GiB, not {burst}"
+            )
     if config.subnet:
         try:
             IPv4Network(config.subnet)

@@ -1,0 +1,81 @@
+"""What happens after the answer: ports are deleted and promoted together, and nobody is forgotten."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from ripstop.core.errors import KernelError
+from ripstop.daemon.aftermath import Aftermath
+
+
+class Ports:
+    """Notes what is done, and by which lots."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.deleted: list[tuple[str, ...]] = []
+        self.promoted: list[tuple[str, ...]] = []
+        self.some = threading.Event()
+        self._failures = failures
+
+    def delete(self, names: Sequence[str]) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise KernelError("delete", names[0], 16)
+        self.deleted.append(tuple(names))
+
+    def promote(self, names: Sequence[str]) -> None:
+        self.promoted.append(tuple(names))
+        self.some.set()
+
+
+async def within(aftermath: Aftermath, work: "asyncio.Future[None] | None" = None, *gone: str) -> None:
+    """Run it until some names are gone."""
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(aftermath.run())
+        for name in gone:
+            await aftermath.is_gone(name)
+        if work is not None:
+            await work
+        running.cancel()
+    aftermath.close()
+
+
+def test_those_that_go_together_are_deleted_together() -> None:
+    async def scenario() -> None:
+        aftermath = Aftermath(ports.delete, ports.promote)
+        for name in ("rs1", "rs2", "rs3"):
+            aftermath.goes(name)
+        await within(aftermath, None, "rs2", "rs1", "rs9")
+
+    ports = Ports()
+    asyncio.run(scenario())
+    assert ports.deleted == [("rs1", "rs2", "rs3")]
+
+
+def test_a_deletion_that_fails_is_tried_again() -> None:
+    async def scenario() -> None:
+        aftermath = Aftermath(ports.delete, ports.promote)
+        aftermath.goes("rs1")
+        await within(aftermath, None, "rs1")
+
+    ports = Ports(failures=1)
+    asyncio.run(scenario())
+    assert ports.deleted == [("rs1",)]
+
+
+def test_one_that_goes_is_not_promoted_any_more() -> None:
+    async def scenario() -> None:
+        aftermath = Aftermath(ports.delete, ports.promote)
+        for name in ("rs1", "rs2"):
+            aftermath.came(name)
+        aftermath.goes("rs1")
+        promoted = asyncio.get_running_loop().run_in_executor(None, ports.some.wait, 10.0)
+        await within(aftermath, asyncio.ensure_future(_nothing(promoted)), "rs1")
+
+    ports = Ports()
+    asyncio.run(scenario())
+    assert ports.promoted == [("rs2",)]
+
+
+async def _nothing(of: "asyncio.Future[bool]") -> None:
+    await of
