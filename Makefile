@@ -5,8 +5,9 @@ SHELL := /bin/bash
 BIN := .venv/bin
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
-          iputils-ping iperf3 tcpdump python3 python3-venv \
+          iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
           containerd runc containernetworking-plugins iptables busybox-static
+DEBIAN_NAMES := dnsperf dnsmasq-base
 DEBIAN_QEMU := qemu-system-x86 busybox-static
 
 # install those of the packages $(1) that are missing
@@ -23,6 +24,10 @@ setup: .venv/.ready bpf ## Debian packages that are missing, .venv, eBPF objects
 
 .stamp-debian: Makefile
 	$(call install,$(DEBIAN))
+	@touch $@
+
+.stamp-names: Makefile
+	$(call install,$(DEBIAN_NAMES))
 	@touch $@
 
 .stamp-qemu: Makefile
@@ -70,6 +75,9 @@ bench-ipam: setup ## measure allocation, donation, and a ring of 1,000 peers
 bench-cni: setup ## measure how long containers wait, against bridge and host-local
 	@$(BIN)/python -m bench.cni
 
+bench-names: setup .stamp-names ## measure name answers against dnsmasq
+	@$(BIN)/python -m bench.names
+
 check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
 	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
 
@@ -87,4 +95,5 @@ clean: ## remove what was built
 	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam bench-cni check-kernel wheel format lab clean
+.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam bench-cni bench-names \
+        check-kernel wheel format lab clean

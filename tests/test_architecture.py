@@ -12,6 +12,7 @@ ALLOWED = {
     "wire": ("core",),
     "kernel": ("core",),
     "transport": ("core", "wire"),
+    "dns": ("core", "wire"),
     "store": ("core",),
     "sim": ("core", "wire"),
     "api": ("core",),

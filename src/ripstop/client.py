@@ -18,16 +18,20 @@ from ripstop.api.types import (
     Connection,
     Detached,
     DetachRequest,
+    DnsStatus,
     ErrorAnswer,
     Exposed,
     ExposeRequest,
     GroupRequest,
     GuardRequest,
     IpamStatus,
+    LookupRequest,
     Moved,
     MulticastMember,
     MulticastStatus,
     MulticastTrace,
+    Name,
+    NameRequest,
     Peer,
     Port,
     PrimeRequest,
@@ -117,6 +121,16 @@ class Client:
     def call(self, name: Literal["join"], request: GroupRequest) -> list[MulticastMember]: ...
     @overload
     def call(self, name: Literal["leave"], request: GroupRequest) -> list[MulticastMember]: ...
+    @overload
+    def call(self, name: Literal["dns"]) -> DnsStatus: ...
+    @overload
+    def call(self, name: Literal["names"]) -> list[Name]: ...
+    @overload
+    def call(self, name: Literal["lookup"], request: LookupRequest) -> list[Name]: ...
+    @overload
+    def call(self, name: Literal["add_name"], request: NameRequest) -> list[Name]: ...
+    @overload
+    def call(self, name: Literal["remove_name"], request: NameRequest) -> list[Name]: ...
     @overload
     def call(self, name: Literal["prime"], request: PrimeRequest) -> None: ...
     @overload

@@ -133,17 +133,8 @@ class Switch:
 
     def run(self, device: str, packet: bytes, gso_size: int = 0) -> Result:
         """Have `packet` come in by `device`."""
-        context = bytearray(_SK_BUFF)
-        context[_IFINDEX_AT : _IFINDEX_AT + 4] = self.ifindex(device).to_bytes(4, "little")
-        context[_GSO_SIZE_AT : _GSO_SIZE_AT + 4] = gso_size.to_bytes(4, "little")
-        output = ctypes.create_string_buffer(_MAX_PACKET)
-        run = _TestRun(
-            sz=ctypes.sizeof(_TestRun), data_in=packet, data_size_in=len(packet), data_out=ctypes.addressof(output),
-            data_size_out=_MAX_PACKET, ctx_in=bytes(context), ctx_size_in=_SK_BUFF, repeat=1,
-        )  # fmt: skip
         drops, counters = self.datapath.drops(), self.datapath.counters()
-        result = library().bpf_prog_test_run_opts(self._programs[device], ctypes.byref(run))
-        assert result == 0, errno.errorcode[-result]
+        run, output = self._try_out(device, packet, gso_size)
         return Result(
             verdict=run.retval,
             packet=output.raw[: run.data_size_out],
@@ -152,6 +143,23 @@ class Switch:
                 k for k, v in self.datapath.counters().items() for _ in range(v.packets - counters[k].packets)
             ),
         )
+
+    def cost(self, device: str, packet: bytes) -> int:
+        """Return how long a device's program takes for one packet, in ns."""
+        return int(self._try_out(device, packet)[0].duration)
+
+    def _try_out(self, device: str, packet: bytes, gso_size: int = 0) -> tuple[_TestRun, "ctypes.Array[ctypes.c_char]"]:
+        context = bytearray(_SK_BUFF)
+        context[_IFINDEX_AT : _IFINDEX_AT + 4] = self.ifindex(device).to_bytes(4, "little")
+        context[_GSO_SIZE_AT : _GSO_SIZE_AT + 4] = gso_size.to_bytes(4, "little")
+        output = ctypes.create_string_buffer(_MAX_PACKET)
+        run = _TestRun(
+            sz=ctypes.sizeof(_TestRun), data_in=packet, data_size_in=len(packet), data_out=ctypes.addressof(output),
+            data_size_out=_MAX_PACKET, ctx_in=bytes(context), ctx_size_in=_SK_BUFF, repeat=1,
+        )  # fmt: skip
+        result = library().bpf_prog_test_run_opts(self._programs[device], ctypes.byref(run))
+        assert result == 0, errno.errorcode[-result]
+        return run, output
 
     def send(self, packet: bytes, device: str = UNDERLAY) -> None:
         """Have `packet` come in by the NIC, or another device, for real."""

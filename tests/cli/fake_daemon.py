@@ -103,6 +103,27 @@ TRACE = types.MulticastTrace(
         types.TraceHop("h4", "00000000000000a4", "h1", 1, True, ()),
     ),
 )
+NAMES = [
+    types.Name("Web", "h1", "00000000000000a1", "c1", "10.32.0.2", ("http/tcp:80",), False),
+    types.Name("web", "h3\x1b[2J", "00000000000000a3", "", "fd00::3", (), True),
+]
+DNS = types.DnsStatus(
+    "ripstop.local",
+    1,
+    (
+        types.DnsHost("h1", "00000000000000a1", 1, False),
+        types.DnsHost("h3\x1b[2J", "00000000000000a3", 1, True),
+    ),
+    types.DnsServer(
+        77,
+        1,
+        "killed by SIGKILL",
+        (types.DnsListener("10.32.0.1", 53, 61.0, ""), types.DnsListener("192.0.2.9", 53, None, "in use")),
+        1,
+        ("192.0.2.53",),
+        {"queries": 1234},
+    ),
+)
 VERSION = types.Version("0.1.0", 1, "abcd1234")
 ANSWERS: dict[str, Any] = {
     "version": VERSION,
@@ -115,6 +136,7 @@ ANSWERS: dict[str, Any] = {
     "ports": [PORT],
     "report": types.Report(
         STATUS, tuple(PEERS), tuple(CONNECTIONS), tuple(ROUTES), tuple(TARGETS), IPAM, (PORT,), MULTICAST,
+        DNS, tuple(NAMES),
         {"rx": 5}, {"strangers": 2}, ({"mac": "02:00:00:00:00:01", "port": "rs-0001"},), {"release": "6.1"},
         ("started",),
     ),
@@ -128,6 +150,11 @@ ANSWERS: dict[str, Any] = {
     "trace": TRACE,
     "join": [MEMBERS[1]],
     "leave": [],
+    "dns": DNS,
+    "names": NAMES,
+    "lookup": NAMES,
+    "add_name": NAMES[:1],
+    "remove_name": [],
     "down": None,
 }  # fmt: skip
 

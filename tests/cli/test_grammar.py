@@ -25,6 +25,8 @@ def test_defaults_are_the_daemons_own(command: str) -> None:
         ["--mtu", "1400", "--no-discovery", "--init", "seed=00000000000000a1", "--log-level", "debug", "h2"],
         ["--run-dir", "here", "--state-dir", "/there"],
         ["--multicast", "flood", "--multicast-unknown", "flood", "--multicast-query-interval", "2.5"],
+        ["--no-dns", "--dns-domain", "net.example", "--dns-ttl", "30", "--dns-resolv-conf", "resolv.conf"],
+        ["--dns-listen", "192.0.2.1", "--dns-listen", "[fd00::1]:5353", "--dns-allow", "192.0.2.0/24"],
     ],
 )
 def test_up_hands_on_what_was_typed(words: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

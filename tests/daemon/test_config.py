@@ -37,6 +37,13 @@ def test_the_defaults_are_fine() -> None:
         ({"metrics": "[127.0.0.1]:6782"}, "write it as"),
         ({"metrics": "127.0.0.1:"}, "port ''"),
         ({"metrics": "[::1]:65536"}, "port '65536'"),
+        ({"dns_domain": "a b"}, "dns-domain 'a b'"),
+        ({"dns_domain": ""}, "dns-domain ''"),
+        ({"dns_domain": "in-addr.arpa"}, "meaning of its own"),
+        ({"dns_ttl": -1}, "dns-ttl -1"),
+        ({"dns_listen": ("localhost",)}, "write it as"),
+        ({"dns_listen": ("192.0.2.1:0",)}, "write it as"),
+        ({"dns_allow": ("192.0.2.1/24",)}, "host bits"),
         ({"multicast": "route"}, "neither snoop nor flood"),
         ({"multicast_unknown": "snoop"}, "neither drop nor flood"),
         ({"multicast_query_interval": 1.0}, r"interval 1 is not within 2\.\.31744 seconds"),
@@ -80,3 +87,9 @@ def test_addresses_for_metrics_are_read(text: str, listener: tuple[str, int]) ->
 def test_malformed_targets_are_refused(text: str) -> None:
     with pytest.raises(RequestError):
         parse_target(text, 6783)
+
+
+def test_where_names_are_answered() -> None:
+    config = Config(dns_listen=("192.0.2.1", "192.0.2.1:5353", "fd00::1", "[fd00::1]:5353"))
+    config.check()
+    assert config.dns_places == (("192.0.2.1", 53), ("192.0.2.1", 5353), ("fd00::1", 53), ("fd00::1", 5353))

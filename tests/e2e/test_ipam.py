@@ -151,8 +151,9 @@ def test_peers_with_overlapping_ranges_are_named_and_make_no_second_ring_over_ad
         for host in lab.hosts:
             host.wait(reachable=1)
         one.attach(lab.container("h1c1"))
-        eventually(lambda: "peer h1 shares out 10.64.0.0/16" in two.status().problems)
-        assert "peer h2 shares out 10.64.128.0/17" in one.status().problems
+        advice = "start all hosts with the same --range"
+        eventually(lambda: f"peer h1 shares out 10.64.0.0/16, not 10.64.128.0/17: {advice}" in two.status().problems)
+        assert f"peer h2 shares out 10.64.128.0/17, not 10.64.0.0/16: {advice}" in one.status().problems
         words = ("attach", "--netns", str(lab.container("h2c1").netns_path), "--wait", "1")
         assert (
             "containers of h1 hold addresses of another range that overlaps 10.64.128.0/17; start all hosts with the"

@@ -43,6 +43,11 @@ CALLS = (
     Call("trace", "POST", "/v1/multicast/trace", types.TraceRequest, types.MulticastTrace, "one source's tree"),
     Call("join", "POST", "/v1/multicast/join", types.GroupRequest, list[types.MulticastMember], "join for a port"),
     Call("leave", "POST", "/v1/multicast/leave", types.GroupRequest, list[types.MulticastMember], "end such a join"),
+    Call("dns", "GET", "/v1/dns", None, types.DnsStatus, "how names are doing"),
+    Call("names", "GET", "/v1/dns/names", None, list[types.Name], "all names of all hosts"),
+    Call("lookup", "POST", "/v1/dns/lookup", types.LookupRequest, list[types.Name], "who has a name or an address"),
+    Call("add_name", "POST", "/v1/dns/add", types.NameRequest, list[types.Name], "give a name"),
+    Call("remove_name", "POST", "/v1/dns/remove", types.NameRequest, list[types.Name], "take a name away"),
     Call("down", "POST", "/v1/down", None, None, "say goodbye, take everything down, exit"),
 )
 BY_NAME = {call.name: call for call in CALLS}

@@ -25,6 +25,7 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     network: str = ""  # of a container runtime, to which it belongs
     mac: str = ""  # of the interface inside; default: made from the container id
     mtu: int = 0  # bytes, at most the overlay's; 0 = as large as that
+    hostnames: tuple[str, ...] = ()  # names for its addresses, within the domain or with it
 
 
 class Port(msgspec.Struct):
@@ -40,6 +41,7 @@ class Port(msgspec.Struct):
     guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp"; empty = it is not guarded
     allowed: tuple[str, ...] = ()  # addresses that it may use besides its own
     stopped: dict[str, int] = {}  # frames that its guard stopped, by drop reason
+    names: tuple[str, ...] = ()  # without the domain
 
 
 class GuardRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -299,6 +301,72 @@ class GroupRequest(msgspec.Struct, forbid_unknown_fields=True):
     ifname: str = "eth0"  # ripstop0 for the host
 
 
+class NameRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/dns/add and remove: a name for a container of this host, for an address, or for this host itself."""
+
+    name: str  # within the domain or with it
+    container: str = ""  # id; "host" for this host itself
+    address: str = ""  # instead of a container; removed: all of the name that this host has, if neither is given
+    services: tuple[str, ...] = ()  # NAME/PROTOCOL:PORT; not of a removal
+
+
+class LookupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/dns/lookup."""
+
+    what: str  # a name or an address
+
+
+class Name(msgspec.Struct):
+    """One address under one name."""
+
+    name: str  # without the domain
+    host: str  # nickname of the host that says so
+    peer: str
+    container: str  # "" for a bare address; "host" for the host itself
+    address: str
+    services: tuple[str, ...]  # NAME/PROTOCOL:PORT
+    hidden: bool  # its host cannot be reached, so it is not answered
+
+
+class DnsHost(msgspec.Struct):
+    """How much one host has to say."""
+
+    host: str  # nickname
+    peer: str
+    addresses: int  # under names: each counts once for each of its names
+    hidden: bool
+
+
+class DnsListener(msgspec.Struct):
+    """One address on which names are to be answered."""
+
+    address: str
+    port: int
+    since: float | None  # seconds for which they have been; None: they are not
+    problem: str  # why not, "" if they are
+
+
+class DnsServer(msgspec.Struct):
+    """The process that answers."""
+
+    pid: int  # 0: it does not run
+    restarts: int
+    problem: str  # what the last one died of, "" if none did
+    listening: tuple[DnsListener, ...]
+    names: int  # that it knows
+    upstreams: tuple[str, ...]  # whom it asks about other domains
+    counters: dict[str, int]  # since it started
+
+
+class DnsStatus(msgspec.Struct):
+    """GET /v1/dns."""
+
+    domain: str
+    names: int  # different ones, hidden ones too
+    hosts: tuple[DnsHost, ...]
+    server: DnsServer | None  # None: this host answers nobody, by order of the user
+
+
 class Drop(msgspec.Struct):
     """Why packets were dropped in the datapath, and how many."""
 
@@ -343,6 +411,8 @@ class Report(msgspec.Struct):
     ipam: IpamStatus
     ports: tuple[Port, ...]
     multicast: MulticastStatus
+    dns: DnsStatus
+    names: tuple[Name, ...]  # the first of them
     counters: dict[str, int]
     control: dict[str, int]  # of the control plane: bad messages, strangers, reconnects
     fdb: tuple[dict[str, str], ...]

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 GUARDS = ("mac", "ip", "router", "dhcp")
-VIEWS = ("peers", "connections", "routes", "ipam", "targets")
+VIEWS = ("peers", "connections", "routes", "ipam", "dns", "targets")
 MAX_WAIT = 86400.0  # seconds for `status --wait`; a day
 MAX_ALLOCATION_WAIT = 3600.0  # seconds; the daemon's own limit
 MAX_SAMPLING = 3600.0  # seconds between two looks of `multicast top`

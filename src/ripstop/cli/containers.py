@@ -18,6 +18,7 @@ def attach(args: argparse.Namespace) -> int:
         gateway=args.gateway,
         multicast_route=not args.no_multicast_route,
         container=args.id,
+        hostnames=tuple(args.hostname),
         wait=args.wait,
         guard=args.guard or bool(args.guard_only or args.allow),
         guards=args.guard_only,
@@ -86,7 +87,7 @@ def _guard(port: Port) -> str:
 def show_ports(ports: Sequence[Port]) -> None:
     """Print attached containers."""
     columns = (Column("CONTAINER"), Column("INTERFACE"), Column("ADDRESSES"), Column("MAC"), Column("MTU", ">"),
-               Column("PORT"), Column("GUARDS"), Column("NETNS"))  # fmt: skip
+               Column("PORT"), Column("GUARDS"), Column("NETNS"), Column("NAMES"))  # fmt: skip
     rows = [
         (
             port.container,
@@ -97,6 +98,7 @@ def show_ports(ports: Sequence[Port]) -> None:
             port.host_ifname,
             _guard(port),
             port.netns,
+            ",".join(port.names),
         )
         for port in ports
     ]

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.cli import arguments, cni_grammar, multicast_grammar
+from ripstop.cli import arguments, cni_grammar, dns_grammar, multicast_grammar
 from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
@@ -89,6 +89,9 @@ def build(*, with_lab: bool = False) -> Grammar:
     multicast = add("multicast", "show who gets which multicast group, and join groups for others")
     for name, subcommand in multicast_grammar.fill(multicast):
         made[f"multicast {name}"] = subcommand
+    dns = add("dns", "give names to containers, and see which there are")
+    for name, subcommand in dns_grammar.fill(dns):
+        made[f"dns {name}"] = subcommand
     for name, subcommand in cni_grammar.fill(add("cni", "have container runtimes use this network")):
         made[f"cni {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
@@ -175,6 +178,42 @@ def _add_instance(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how often containers are asked which groups they want (default: 10)",
     )
+    _add_names(parser)
+
+
+def _add_names(parser: ArgumentParser) -> None:
+    """Add what can be chosen about a daemon's name server."""
+    add = parser.add_argument
+    add("--no-dns", action="store_true", help="answer no names")
+    add("--dns-domain", default="ripstop.local", metavar="NAME", help="what names are below (default: ripstop.local)")
+    add(
+        "--dns-ttl",
+        type=int,
+        default=1,
+        metavar="SECONDS",
+        help="how long resolvers may keep what they heard of names (default: 1)",
+    )
+    add(
+        "--dns-listen",
+        action="append",
+        default=[],
+        metavar="ADDR[:PORT]",
+        help="answer names here too, besides the host's overlay address; may be repeated",
+    )
+    add(
+        "--dns-allow",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="who may ask about other domains too, besides the overlay and this host; may be repeated",
+    )
+    add(
+        "--dns-resolv-conf",
+        type=arguments.directory,
+        default=arguments.directory("/etc/resolv.conf"),
+        metavar="FILE",
+        help="names the servers that are asked about other domains (default: /etc/resolv.conf)",
+    )
 
 
 def _add_status(parser: ArgumentParser) -> None:
@@ -214,6 +253,13 @@ def _add_attach(parser: ArgumentParser) -> None:
     add("--id", default="", metavar="ID", help="name for the container (default: made from its namespace)")
     add("--guard", action="store_true", help="keep the container from sending what is not its own")
     _add_guards(parser)
+    add(
+        "--hostname",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of the container, on all hosts, until it is detached; may be repeated",
+    )
     _add_allocation_wait(parser)
 
 

@@ -70,6 +70,12 @@ def make_config(args: argparse.Namespace) -> Config:
         grace=args.grace,
         log_level=args.log_level,
         metrics=args.metrics,
+        no_dns=args.no_dns,
+        dns_domain=args.dns_domain,
+        dns_ttl=args.dns_ttl,
+        dns_listen=tuple(args.dns_listen),
+        dns_allow=tuple(args.dns_allow),
+        dns_resolv_conf=args.dns_resolv_conf,
         multicast=args.multicast,
         multicast_unknown=args.multicast_unknown,
         multicast_query_interval=args.multicast_query_interval,
@@ -90,6 +96,11 @@ def arguments(config: Config) -> list[str]:
         f"--multicast={config.multicast}",
         f"--multicast-unknown={config.multicast_unknown}",
         f"--multicast-query-interval={config.multicast_query_interval}",
+        f"--dns-domain={config.dns_domain}",
+        f"--dns-ttl={config.dns_ttl}",
+        f"--dns-resolv-conf={config.dns_resolv_conf}",
+        *(f"--dns-listen={address}" for address in config.dns_listen),
+        *(f"--dns-allow={network}" for network in config.dns_allow),
         *(f"--advertise={address}" for address in config.advertise),
     ]
     if config.name is not None:
@@ -100,6 +111,8 @@ def arguments(config: Config) -> list[str]:
         flags.append(f"--metrics={config.metrics}")
     if config.mtu is not None:
         flags.append(f"--mtu={config.mtu}")
+    if config.no_dns:
+        flags.append("--no-dns")
     if config.no_discovery:
         flags.append("--no-discovery")
     return [*flags, "--", *config.peers]

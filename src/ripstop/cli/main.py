@@ -90,6 +90,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import multicast
 
             return multicast.run(args)
+        case "dns":
+            from ripstop.cli import dns
+
+            return dns.run(args)
         case "cni":
             from ripstop.cli import cni
 

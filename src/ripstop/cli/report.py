@@ -8,6 +8,7 @@ import msgspec
 from ripstop import __version__
 from ripstop.api.types import Report, Version
 from ripstop.cli.containers import show_ports
+from ripstop.cli.dns import show_dns, show_names
 from ripstop.cli.multicast import show_groups, show_members, show_streams
 from ripstop.cli.output import Column, present, print_fields, print_table, safe
 from ripstop.cli.status import show_connections, show_ipam, show_peers, show_routes, show_status, show_targets
@@ -66,6 +67,10 @@ def show_report(report: Report) -> None:
     show_members(report.multicast.members)
     _heading("multicast sources")
     show_streams(report.multicast.streams)
+    _heading("name server")
+    show_dns(report.dns)
+    _heading("names")
+    show_names(report.names)
     _heading("datapath counters")
     _show_counts(report.counters)
     _heading("control plane counters")

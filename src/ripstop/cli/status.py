@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ripstop.api.types import Connection, Drop, IpamStatus, Peer, Route, Status, Target
+from ripstop.cli.dns import show_dns
 from ripstop.cli.output import (
     BAD,
     DOUBTFUL,
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             present(client.call("routes"), show_routes, json=args.json)
         case "ipam":
             present(client.call("ipam"), show_ipam, json=args.json)
+        case "dns":
+            present(client.call("dns"), show_dns, json=args.json)
         case "targets":
             present(client.call("targets"), show_targets, json=args.json)
         case _:

@@ -7,6 +7,7 @@ What is to be saved is saved first, in one transaction, then effects are perform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ripstop.core.dns.messages import NameRow
 from ripstop.core.errors import RequestError
 from ripstop.core.events import Endpoint
 from ripstop.core.ipam.messages import IpamMessage
@@ -66,6 +67,14 @@ class Distribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """The name server must now answer by these rows, each in place of what it had for that name."""
+
+    rows: tuple[NameRow, ...]
+    complete: bool = False  # and has no other names
+
+
+@dataclass(frozen=True, slots=True)
 class UseMtu:
     """Container interfaces must now have this MTU."""
 
@@ -95,7 +104,7 @@ class Notice:
     text: str
 
 
-Effect = Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | UseMtu | Save | Answer | Notice
+Effect = Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | Serve | UseMtu | Save | Answer | Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,13 @@ class ReachabilityChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WaysChanged:
+    """From the mesh to feature cores, through the node: the peers that frames reach now, sorted, without us."""
+
+    peers: tuple[PeerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TreesChanged:
     """From the mesh to feature cores, through the node: who the peers are, and our places in their flood trees.
 
@@ -146,4 +162,4 @@ class TreesChanged:
     places: Mapping[ShortId, Place]  # by source
 
 
-Internal = Announce | Learned | Tell | Heard | ReachabilityChanged | TreesChanged  # never leave the node
+Internal = Announce | Learned | Tell | Heard | ReachabilityChanged | WaysChanged | TreesChanged  # never leave the node

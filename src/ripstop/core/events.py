@@ -4,11 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ripstop.core.address import Range
+from ripstop.core.dns.messages import Binding
 from ripstop.core.mesh.messages import Message, Probe
 from ripstop.core.multicast import messages as multicast
 from ripstop.core.multicast.filters import Filter
 from ripstop.core.multicast.tables import Delivery
-from ripstop.core.names import ConnectionId, ContainerId, MulticastIp, PeerName, PortId, RequestId, SourceIp, UnderlayIp
+from ripstop.core.names import (
+    ConnectionId,
+    ContainerId,
+    Holder,
+    MulticastIp,
+    PeerName,
+    PortId,
+    RequestId,
+    SourceIp,
+    UnderlayIp,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +222,41 @@ class LeaveGroupRequested:
     group: MulticastIp
 
 
+@dataclass(frozen=True, slots=True)
+class NamesRestored:
+    """These are the names that we have at start, and there are no others; sent once."""
+
+    holders: Mapping[Holder, tuple[Binding, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesRequested:
+    """A holder is to have these names instead of those it has."""
+
+    request: RequestId
+    holder: Holder
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesDropped:
+    """A holder has gone, and its names with it."""
+
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class NamesForgotten:
+    """These peers are dead for good, and so are their names."""
+
+    peers: tuple[PeerName, ...]
+
+
 Event = (
     Dialed | DialFailed | Accepted | Closed | Received | Probed | UnderlayChanged
     | ConnectRequested | ForgetRequested | LeaveRequested
     | AllocateRequested | ClaimRequested | ReleaseRequested | CancelRequested
     | Reconciled | PrimeRequested | RemoveRequested | ResetRequested
     | PortsChanged | Snooped | FormerRows | JoinRequested | LeaveGroupRequested
+    | NamesRestored | NamesRequested | NamesDropped | NamesForgotten
 )  # fmt: skip

@@ -8,6 +8,7 @@ ShortId = NewType("ShortId", int)  # 1..65535, unique in the mesh; what the VXLA
 UnderlayIp = NewType("UnderlayIp", str)  # dotted IPv4 address of a host, canonical form
 ContainerId = NewType("ContainerId", str)  # whatever names a container to the daemon, at most 128 characters
 ConnectionId = NewType("ConnectionId", int)  # one TCP session, never used twice in a daemon's life
+Holder = NewType("Holder", str)  # who of ours has names: an interface, or what somebody registered by hand
 RequestId = NewType("RequestId", int)  # a question that waits for its answer, never used twice
 PortId = NewType("PortId", int)  # a port of this host's switch: the index of its network interface
 MulticastIp = NewType("MulticastIp", bytes)  # a group, 4 or 16 bytes in network order

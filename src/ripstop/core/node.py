@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from random import Random
 
 from ripstop.core.address import Range
-from ripstop.core.effects import Announce, Effect, Heard, Internal, Learned, ReachabilityChanged, Tell, TreesChanged
+from ripstop.core.dns.dns import Dns
+from ripstop.core.effects import (
+    Announce,
+    Effect,
+    Heard,
+    Internal,
+    Learned,
+    ReachabilityChanged,
+    Tell,
+    TreesChanged,
+    WaysChanged,
+)
 from ripstop.core.events import (
     AllocateRequested,
     CancelRequested,
@@ -14,6 +25,11 @@ from ripstop.core.events import (
     FormerRows,
     JoinRequested,
     LeaveGroupRequested,
+    LeaveRequested,
+    NamesDropped,
+    NamesForgotten,
+    NamesRequested,
+    NamesRestored,
     PortsChanged,
     PrimeRequested,
     Reconciled,
@@ -51,11 +67,12 @@ class Node:
         self.allocator = Allocator(config.identity.name, config.universe, config.init, saved, now, rng, config.disk)
         self.allocator.use_names(self.mesh.nickname)
         self.multicast = Multicast(config.identity.name, config.multicast)
+        self.dns = Dns(config.identity.name)
 
     @property
     def deadline(self) -> float:
         """When `tick` next has something to do, in the clock's seconds."""
-        return min(self.mesh.deadline, self.allocator.deadline, self.multicast.deadline)
+        return min(self.mesh.deadline, self.allocator.deadline, self.multicast.deadline, self.dns.deadline)
 
     def receive(self, event: Event, now: float) -> list[Effect]:
         """Take one event."""
@@ -86,6 +103,17 @@ class Node:
                 found = self.multicast.join(request, port, group, wanted, now)
             case LeaveGroupRequested(request, port, group):
                 found = self.multicast.leave(request, port, group, now)
+            case NamesRestored(holders):
+                found = self.dns.restore(holders, now)
+            case NamesRequested(request, holder, bindings):
+                found = self.dns.register(request, holder, bindings, now)
+            case NamesDropped(holder):
+                found = self.dns.drop(holder, now)
+            case NamesForgotten(peers):
+                found = self.dns.forget(peers, now)
+            case LeaveRequested():
+                goodbye = list(self._route(self.dns.leave(now), now))  # first: the mesh says no more when it has left
+                return [*goodbye, *self._route(self.mesh.receive(event, now), now)]
             case _:
                 found = self.mesh.receive(event, now)
         return list(self._route(found, now))
@@ -99,6 +127,8 @@ class Node:
             effects += self._route(self.allocator.tick(now), now)
         if now >= self.multicast.deadline:
             effects += self._route(self.multicast.tick(now), now)
+        if now >= self.dns.deadline:
+            effects += self._route(self.dns.tick(now), now)
         return effects
 
     def _route(self, found: Iterable[Effect | Internal], now: float) -> Iterable[Effect]:
@@ -110,10 +140,13 @@ class Node:
                 case Learned(entries):
                     yield from self._route(self.allocator.learn(entries, now), now)
                     yield from self._route(self.multicast.learn(entries, now), now)
+                    yield from self._route(self.dns.learn(entries, now), now)
                 case Heard(peer, body):
                     yield from self._route(self.allocator.hear(peer, body, now), now)
                 case ReachabilityChanged(peers):
                     yield from self._route(self.allocator.set_reachable(peers, now), now)
+                case WaysChanged(peers):
+                    yield from self._route(self.dns.use_ways(peers, now), now)
                 case TreesChanged(ids, places):
                     yield from self._route(self.multicast.use_mesh(ids, places, now), now)
                 case _:

@@ -133,6 +133,7 @@ class Cni:
             multicast_route=config.multicast_route,
             container=request.container,
             wait=WAIT,
+            hostnames=request.hostnames,
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,

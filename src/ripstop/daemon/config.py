@@ -1,11 +1,13 @@
 """Everything that can be chosen about one instance; nothing else reads flags or the environment."""
 
+import contextlib
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 from ripstop.core.address import Range
+from ripstop.core.dns.messages import MAX_NAME
 from ripstop.core.errors import RequestError, StartError
 from ripstop.core.events import Endpoint
 from ripstop.core.multicast.multicast import MulticastSettings
@@ -18,6 +20,10 @@ MAX_MTU = 65485  # bytes; what a 65535-byte underlay would leave
 MIN_QUERY_INTERVAL = 2.0  # seconds; hosts take up to one for their answer
 MAX_QUERY_INTERVAL = 31744.0  # seconds; the most that a query can say.  Source: RFC 3376, section 4.1.7
 MAX_GRACE = 86400.0  # seconds
+MAX_DNS_TTL = 86400  # seconds
+DNS_PORT = 53
+_MAX_DOMAIN = 253 - MAX_NAME - 1  # characters; RFC 1035, section 2.3.4: the longest name must fit before it
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
@@ -40,6 +46,12 @@ class Config:
     grace: float = 30.0  # seconds; a container that is back by then under its id has its addresses again
     log_level: str = "info"
     metrics: str | None = None  # ADDRESS:PORT on which `/metrics` is served over TCP; None: the unix socket alone
+    no_dns: bool = False
+    dns_domain: str = "ripstop.local"  # what names are below
+    dns_ttl: int = 1  # seconds that resolvers may keep what they heard of our names
+    dns_listen: tuple[str, ...] = ()  # ADDRESS[:PORT] on which names are answered, besides the host's overlay address
+    dns_allow: tuple[str, ...] = ()  # networks that may ask about other domains, besides overlay, loopback and host
+    dns_resolv_conf: Path = Path("/etc/resolv.conf")  # names who is asked about other domains
     multicast: str = "snoop"  # groups go where they were joined; "flood": to everyone, as without snooping
     multicast_unknown: str = "drop"  # or "flood": what happens to groups that nobody in the mesh has joined
     multicast_query_interval: float = 10.0  # seconds between two questions to the hosts behind a port
@@ -79,6 +91,11 @@ class Config:
         return None if self.metrics is None else parse_listener(self.metrics)
 
     @property
+    def dns_places(self) -> tuple[tuple[str, int], ...]:
+        """Addresses and ports on which names are answered, besides the host's overlay address."""
+        return tuple(map(parse_dns_listener, self.dns_listen))
+
+    @property
     def targets(self) -> tuple[Endpoint, ...]:
         """The initial peers."""
         return tuple(parse_target(peer, self.port) for peer in self.peers)
@@ -108,6 +125,28 @@ class Config:
         if not 0 <= self.grace <= MAX_GRACE:
             raise StartError(f"grace {self.grace:g} is not within 0..{MAX_GRACE:g} seconds")
         self._check_multicast()
+        self._check_dns()
+
+    def _check_dns(self) -> None:
+        labels = self.dns_domain.removesuffix(".").split(".")
+        if len(self.dns_domain) > _MAX_DOMAIN or not all(map(_LABEL.fullmatch, labels)):
+            raise StartError(
+                f"dns-domain {self.dns_domain!r}: labels of letters, digits and hyphens with dots between, "
+                f"at most {_MAX_DOMAIN} characters, as in ripstop.local"
+            )
+        if labels[-1].lower() in ("arpa", "localhost"):
+            raise StartError(f"dns-domain {self.dns_domain!r}: .{labels[-1]} has a meaning of its own; take another")
+        if not 0 <= self.dns_ttl <= MAX_DNS_TTL:
+            raise StartError(f"dns-ttl {self.dns_ttl} is not within 0..{MAX_DNS_TTL} seconds")
+        try:
+            _ = self.dns_places
+        except RequestError as error:
+            raise StartError(str(error)) from None
+        for network in self.dns_allow:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise StartError(f"dns-allow: {error}; write it as 192.0.2.0/24") from None
 
     def _check_multicast(self) -> None:
         if self.multicast not in ("snoop", "flood"):
@@ -135,6 +174,22 @@ def parse_listener(text: str) -> tuple[str, int]:
     if not (port_text.isdecimal() and 1 <= int(port_text) <= 65535):
         raise RequestError(f"metrics address {text!r}: port {port_text!r} is not within 1..65535")
     return str(address), int(port_text)
+
+
+def parse_dns_listener(text: str) -> tuple[str, int]:
+    """Read ADDRESS[:PORT]; IPv6 takes brackets if there is a port.
+
+    Raises:
+        RequestError: no IP address, or a port outside 1..65535.
+    """
+    with contextlib.suppress(ValueError):
+        return str(ip_address(text)), DNS_PORT
+    try:
+        return parse_listener(text)
+    except RequestError:
+        raise RequestError(
+            f"dns-listen {text!r}: write it as 192.0.2.1, 192.0.2.1:5353, fd00::1 or [fd00::1]:5353"
+        ) from None
 
 
 def parse_target(text: str, default_port: int) -> Endpoint:

@@ -7,23 +7,33 @@ next start: a port without a record is deleted, an address without a port is rel
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
 import msgspec
 
 from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest, GuardRequest
 from ripstop.core.address import Range, format_address, parse_interface
+from ripstop.core.dns.messages import Binding
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
-from ripstop.core.events import AllocateRequested, ClaimRequested, PortsChanged, Reconciled, ReleaseRequested
-from ripstop.core.names import ContainerId, PortId
-from ripstop.daemon import ports
+from ripstop.core.events import (
+    AllocateRequested,
+    ClaimRequested,
+    NamesDropped,
+    NamesRequested,
+    PortsChanged,
+    Reconciled,
+    ReleaseRequested,
+)
+from ripstop.core.names import ContainerId, Holder, PortId
+from ripstop.daemon import naming, ports
 from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
 from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.store.sqlite import Store, StoreError
@@ -39,6 +49,7 @@ class ExposeRecord(msgspec.Struct, frozen=True):
 
     addresses: tuple[str, ...] = ()
     masquerade: bool = True
+    names: tuple[Registration, ...] = ()
 
 
 class Containers:
@@ -46,8 +57,10 @@ class Containers:
 
     def __init__(
         self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
-        reconciler: Reconciler, aftermath: Aftermath,
+        reconciler: Reconciler, aftermath: Aftermath, listen: Callable[[tuple[str, ...]], None],
     ) -> None:  # fmt: skip
+        """Begin with nothing; `listen` is told what addresses the host has on the overlay, as they change."""
+        self._listen = listen
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
         self._aftermath = aftermath
@@ -79,8 +92,17 @@ class Containers:
             await self._kernel.run(
                 lambda: self._host.expose(self.exposed.addresses, self._config.universe, self.exposed.masquerade)
             )
+        self._listen(self.exposed.addresses)
         self.reconcile()
         await self._tell_ports()
+
+    def bindings(self) -> dict[Holder, tuple[Binding, ...]]:
+        """Return which names there are, by interface."""
+        found = {
+            Holder(port.holder): naming.bindings(port.container, port.addresses, port.names) for port in self.ports
+        }
+        found[Holder(EXPOSED)] = naming.bindings(ports.HOST, self.exposed.addresses, self.exposed.names)
+        return {holder: bindings for holder, bindings in found.items() if bindings}
 
     def reconcile(self) -> None:
         """Have the node believe what is there; nothing while a request is half-way."""
@@ -129,6 +151,7 @@ class Containers:
             holder = ports.holder(container, request.ifname)
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
+            names = naming.registrations(request.hostnames, self._config.dns_domain.removesuffix("."))
             gateway = gateway or (self._gateway() if request.gateway else "")
             self._come_back(holder)
             addresses = await self._take(holder, request.addresses, request.wait)
@@ -136,12 +159,13 @@ class Containers:
             mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
                 container, request.netns, inode, request.ifname, name, mac, addresses,
-                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu,
+                guards=guards, allowed=allowed, network=request.network, mtu=request.mtu, names=names,
             )  # fmt: skip
             try:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
                 listening = await self._create(port, gateway, request.multicast_route, soon)
+                await self._use_names(Holder(holder), naming.bindings(container, addresses, names))
             except BaseException as error:
                 await self._forget(port)
                 if isinstance(error, StoreError):
@@ -219,6 +243,7 @@ class Containers:
             port: what to forget.
             grace: seconds until its addresses are free.
         """
+        self._driver.post(NamesDropped(Holder(port.holder)))  # first, so that nobody is sent where nobody is any more
         listening = await self._kernel.run(lambda: self._host.unplug(port))
         self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
@@ -255,36 +280,38 @@ class Containers:
 
         Raises:
             NotFoundError: nothing of ours is there.
-            RequestError: refused; interfaces before the one that is named are guarded as asked.
+            RequestError: refused, and the interface is guarded as before.
         """
         guards = parse_guards(request.guard, request.guards, request.allowed)
         allowed = parse_allowed(request.allowed)
-        changed = []
-        for port in await self._find(request):
-            wanted = msgspec.structs.replace(port, guards=int(guards), allowed=allowed)
-            _ = wanted.guard  # refuse one that has too many addresses
+        found = await self._find(request)
+        changed = tuple(msgspec.structs.replace(port, guards=int(guards), allowed=allowed) for port in found)
+        for wanted in changed:
+            _ = wanted.guard  # refuse what has too many addresses before anything is changed
+        for port, wanted in zip(found, changed, strict=True):
             async with self._reserved(port.host_ifname):
                 if self._ports.get(port.host_ifname) != port:
                     raise ConflictError(f"{port.ifname} of {port.netns} has changed meanwhile; try again")
                 await self._guard(port, wanted)
-            changed.append(wanted)
-            how = ", ".join(guard_names(guards)) or "nothing"
-            log.info("%s of %s is guarded: %s", port.ifname, port.netns, how)
-        return tuple(changed)
+            log.info("%s of %s is guarded: %s", port.ifname, port.netns, ", ".join(guard_names(guards)) or "no")
+        return changed
 
     async def _guard(self, had: PortRecord, wanted: PortRecord) -> None:
-        """Put a guard on disk and then into the kernel: a daemon that dies between the two does it at its start."""
+        """Have a guard on disk and then in the kernel: a daemon that dies between the two does it at its start."""
         try:
             self._store.put([(wanted.key, ports.encode(wanted))])
         except StoreError as error:
             raise RequestError(str(error)) from None
+        self._ports[wanted.host_ifname] = wanted  # before the kernel has it: a caller that leaves does not stop that
         try:
             await self._kernel.run(lambda: self._host.guard_port(wanted))
-        except BaseException:
+        except RipstopError:
+            self._ports[had.host_ifname] = had
+            with contextlib.suppress(RipstopError):
+                await self._kernel.run(lambda: self._host.guard_port(had))
             with contextlib.suppress(StoreError):
                 self._store.put([(had.key, ports.encode(had))])
             raise
-        self._ports[wanted.host_ifname] = wanted
 
     async def stopped(self) -> dict[str, dict[str, int]]:
         """Return how many frames guards stopped, by port and reason."""
@@ -335,16 +362,18 @@ class Containers:
                 wanted = tuple(text for text in request.addresses if text not in self.exposed.addresses)
                 new = await self._take(EXPOSED, wanted or request.addresses, request.wait)
                 addresses = tuple(dict.fromkeys(self.exposed.addresses + new))
-            record = ExposeRecord(addresses, request.masquerade)
+            record = ExposeRecord(addresses, request.masquerade, self.exposed.names)
             try:
                 self._store.put([(_EXPOSE_KEY, msgspec.msgpack.encode(record))])
                 if not record.masquerade:
                     await self._kernel.run(lambda: self._host.hide(()))
                 await self._kernel.run(lambda: self._host.expose(addresses, self._config.universe, record.masquerade))
+                await self._use_names(Holder(EXPOSED), naming.bindings(ports.HOST, addresses, record.names))
             except RipstopError as error:
                 await self._hide(addresses)
                 raise RequestError(str(error)) from None
             self.exposed = record
+            self._listen(addresses)
             await self._tell_ports()
         return record
 
@@ -356,12 +385,55 @@ class Containers:
         return addresses
 
     async def _hide(self, addresses: tuple[str, ...]) -> None:
+        self._driver.post(NamesDropped(Holder(EXPOSED)))
+        self._listen(())
         await self._kernel.run(lambda: self._host.hide(addresses))
         self.exposed = ExposeRecord()
         with contextlib.suppress(StoreError):
             self._store.put([(_EXPOSE_KEY, None)])
         self._driver.post(ReleaseRequested(EXPOSED))
         await self._tell_ports()
+
+    async def name_port(self, port: PortRecord, names: tuple[Registration, ...]) -> None:
+        """Have an interface be known by these names and no others.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        async with self._reserved(port.host_ifname):
+            if self._ports.get(port.host_ifname) != port:
+                raise ConflictError(f"{port.ifname} of {port.container} has changed meanwhile; try again")
+            renamed = msgspec.structs.replace(port, names=names)
+            before, after = (naming.bindings(one.container, one.addresses, one.names) for one in (port, renamed))
+            await self._rename(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
+            self._ports[port.host_ifname] = renamed
+
+    async def name_host(self, names: tuple[Registration, ...]) -> None:
+        """Have the host's own interface be known by these names and no others.
+
+        Raises:
+            RequestError: refused, and nothing was changed.
+        """
+        async with self._reserved("expose"):
+            record = msgspec.structs.replace(self.exposed, names=names)
+            before, after = (naming.bindings(ports.HOST, one.addresses, one.names) for one in (self.exposed, record))
+            await self._rename(Holder(EXPOSED), before, after, (_EXPOSE_KEY, msgspec.msgpack.encode(record)))
+            self.exposed = record
+
+    async def _rename(
+        self, holder: Holder, before: tuple[Binding, ...], after: tuple[Binding, ...], item: tuple[str, bytes]
+    ) -> None:
+        try:
+            await self._use_names(holder, after)
+            self._store.put([item])
+        except RipstopError as error:
+            with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
+                await self._use_names(holder, before)
+            raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
+
+    async def _use_names(self, holder: Holder, bindings: tuple[Binding, ...]) -> None:
+        if bindings or self._driver.node.dns.bindings(holder):
+            await self._driver.ask(lambda request: NamesRequested(request, holder, bindings))
 
     async def forget_all(self) -> None:
         """Drop the records of everything attached; the devices themselves go with the host."""
@@ -382,7 +454,10 @@ class Containers:
         taken: list[str] = []
         try:
             for text in wanted or ("net:default",):  # one after the other: a failure must know what to undo
-                taken += [await self._take_one(holder, text, wait)]
+                found = await self._take_one(holder, text, wait)
+                if any(found.partition("/")[0] == known.partition("/")[0] for known in taken):
+                    raise RequestError(f"{text} overlaps what else is asked for: {found} would be there twice")
+                taken.append(found)
         except BaseException:
             if taken:
                 self._driver.post(ReleaseRequested(holder))

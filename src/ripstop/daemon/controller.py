@@ -10,7 +10,14 @@ from ripstop.api import types
 from ripstop.api.server import Handler
 from ripstop.core.address import format_address
 from ripstop.core.errors import NotFoundError, RequestError
-from ripstop.core.events import ConnectRequested, ForgetRequested, PrimeRequested, RemoveRequested, ResetRequested
+from ripstop.core.events import (
+    ConnectRequested,
+    ForgetRequested,
+    NamesForgotten,
+    PrimeRequested,
+    RemoveRequested,
+    ResetRequested,
+)
 from ripstop.core.mesh.messages import PROTOCOL_VERSION
 from ripstop.core.names import PeerName, is_peer_name
 from ripstop.core.node import Node
@@ -22,12 +29,15 @@ from ripstop.daemon.guards import guard_names
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
 from ripstop.daemon.membership import Membership
+from ripstop.daemon.names import Names
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.shell import Shell
 from ripstop.kernel.abi import abi_hash
 from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.transport.control import ControlTransport
+
+REPORTED_NAMES = 1000  # in a report; `ripstop dns list` has them all
 
 
 class GoDown(Protocol):
@@ -43,11 +53,11 @@ class Controller:
     def __init__(
         self, config: Config, node: Node, driver: Driver, containers: Containers, reconciler: Reconciler,
         shell: Shell, control: ControlTransport, host: Host, recent: Recent,
-        membership: Membership, go_down: "GoDown",
+        membership: Membership, names: Names, go_down: "GoDown",
     ) -> None:  # fmt: skip
         self._config, self._node, self._driver, self._containers = config, node, driver, containers
         self._reconciler, self._shell, self._control, self._host = reconciler, shell, control, host
-        self._recent, self._membership, self._go_down = recent, membership, go_down
+        self._recent, self._membership, self._names, self._go_down = recent, membership, names, go_down
         self._started = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -59,6 +69,8 @@ class Controller:
             "guard": self.guard, "hide": self.hide, "connect": self.connect, "forget": self.forget,
             "down": self.down, "prime": self.prime, "rmpeer": self.rmpeer, "reset": self.reset,
             "multicast": self.multicast, "trace": self.trace, "join": self.join, "leave": self.leave,
+            "dns": self.dns, "names": self.names, "lookup": self.lookup,
+            "add_name": self.add_name, "remove_name": self.remove_name,
         }  # fmt: skip
 
     async def version(self, _request: None) -> types.Version:
@@ -123,6 +135,7 @@ class Controller:
             *ipam.foreign,
             *(text for text in (ipam.doubt, ipam.taking) if text),
             *(f"{format_address(stray)} is in use here, but another host owns it" for stray in ipam.strays),
+            *self._names.problems(),
             *(() if self._host.has_underlay else ("no underlay device is up: no peer can be reached",)),
         )
 
@@ -167,6 +180,8 @@ class Controller:
             ipam=views.ipam(self._node),
             ports=tuple(await self._ports(self._containers.ports)),
             multicast=await self._membership.status(),
+            dns=self._names.status(),
+            names=tuple(await self._names.all(REPORTED_NAMES)),
             counters=counters,
             control={**asdict(self._control.counters), "unsent_probes": self._shell.unsent_probes},
             fdb=tuple(views.station(entry) for entry in datapath.fdb()),
@@ -206,6 +221,7 @@ class Controller:
             raise RequestError("which peers are dead? give their names; `ripstop status ipam` lists them")
         names = tuple(dict.fromkeys(self._peer(text) for text in request.peers))
         moved = await self._driver.ask(lambda number: RemoveRequested(number, names, request.wait, request.force))
+        self._driver.post(NamesForgotten(names))
         return types.Moved(moved)
 
     def _peer(self, text: str) -> PeerName:
@@ -244,6 +260,26 @@ class Controller:
         """Answer `leave`."""
         return await self._membership.leave(request)
 
+    async def dns(self, _request: None) -> types.DnsStatus:
+        """Answer `dns`."""
+        return self._names.status()
+
+    async def names(self, _request: None) -> list[types.Name]:
+        """Answer `names`."""
+        return await self._names.all()
+
+    async def lookup(self, request: types.LookupRequest) -> list[types.Name]:
+        """Answer `lookup`."""
+        return await self._names.lookup(request.what)
+
+    async def add_name(self, request: types.NameRequest) -> list[types.Name]:
+        """Answer `add_name`."""
+        return await self._names.add(request)
+
+    async def remove_name(self, request: types.NameRequest) -> list[types.Name]:
+        """Answer `remove_name`."""
+        return await self._names.remove(request)
+
     async def connect(self, request: types.TargetsRequest) -> list[types.Target]:
         """Answer `connect`."""
         targets = tuple(parse_target(text, self._config.port) for text in request.targets)
@@ -273,5 +309,5 @@ class Controller:
     def _port(self, port: PortRecord, stopped: dict[str, int]) -> types.Port:
         return types.Port(
             port.container, port.netns, port.ifname, port.host_ifname, port.mac, port.addresses, self._containers.mtu,
-            guard_names(port.guards), port.allowed, stopped,
+            guard_names(port.guards), port.allowed, stopped, tuple(one.name for one in port.names),
         )  # fmt: skip

@@ -25,7 +25,7 @@ from ripstop.core.node import Node, NodeConfig
 from ripstop.daemon import identity, logs
 from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.cni import Cni
-from ripstop.daemon.config import Config
+from ripstop.daemon.config import DNS_PORT, Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
 from ripstop.daemon.double import refuse_double
@@ -35,6 +35,8 @@ from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
 from ripstop.daemon.membership import Membership
 from ripstop.daemon.metrics.collector import Metrics
+from ripstop.daemon.names import Names
+from ripstop.daemon.nameserver import NameServer, NameServerConfig
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
@@ -147,23 +149,29 @@ class _Daemon:
             reconciler = Reconciler(
                 self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
             )
-            shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac)
+            name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
+            shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
             aftermath = Aftermath(host.delete_ports, host.promote_ports)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath)
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath,
+                lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
+            )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
-            running = [
-                tasks.create_task(work) for work in (driver.run(), reconciler.run(), sensors.run(), aftermath.run())
-            ]
+            names = Names(config, store, driver, containers, name_server)
+            names.restore()
+            works = [driver.run(), reconciler.run(), sensors.run(), aftermath.run()]
+            if name_server:
+                works.append(name_server.run())
+            running = [tasks.create_task(work) for work in works]
             driver.post(FormerRows(former))
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
             await control.serve()
             controller = Controller(
-                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership,
+                config, node, driver, containers, reconciler, shell, control, host, self._recent, membership, names,
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
@@ -198,6 +206,11 @@ class _Daemon:
     def _go_down(self, *, forget: bool = False) -> None:
         self._take_down, self._forget = True, forget
         self._stop.set()
+
+
+def _places(config: Config, exposed: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Return where names are answered, given the host's addresses on the overlay."""
+    return (*((address.partition("/")[0], DNS_PORT) for address in exposed), *config.dns_places)
 
 
 async def _listen(control: ControlTransport) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from ripstop.core.errors import StartError
 from ripstop.core.names import ContainerId
+from ripstop.daemon.naming import Registration
 from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.guards import Guard
 
@@ -29,6 +30,7 @@ class PortRecord(msgspec.Struct, frozen=True):
     allowed: tuple[str, ...] = ()  # addresses that it may use as well while it is guarded
     network: str = ""  # of a container runtime, by which it was attached
     mtu: int = 0  # bytes, at most; 0: as large as the overlay carries
+    names: tuple[Registration, ...] = ()
 
     @property
     def guard(self) -> Guard | None:

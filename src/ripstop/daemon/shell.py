@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
-from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, UseMtu
+from ripstop.core.effects import Close, Dial, Distribute, Notice, Publish, Send, SendProbe, Serve, UseMtu
 from ripstop.core.multicast.messages import Family
 from ripstop.core.multicast.port import SendQuery
 from ripstop.core.names import UnderlayIp
+from ripstop.daemon.nameserver import NameServer
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store, StoreError
@@ -30,17 +31,18 @@ class Shell:
         source: Callable[[UnderlayIp], UnderlayIp | None],
         ports: PortSocket,
         mac: bytes,
+        names: NameServer | None,
     ) -> None:
         self._store, self._control, self._frames, self._reconciler = store, control, frames, reconciler
         self._source = source  # our address towards a remote one
-        self._ports, self._mac = ports, mac
+        self._ports, self._mac, self._names = ports, mac, names
         self._unsaved: dict[str, bytes | None] = {}
         self.unsent_probes = 0
         self.sent_queries = dict.fromkeys(Family, 0)
         self.disk_problem = ""  # shown in status while it lasts
 
     def perform(
-        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | UseMtu | Notice
+        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | Serve | UseMtu | Notice
     ) -> None:
         """Do one thing; never fails, what goes wrong comes back as an event or shows in status."""
         match effect:
@@ -58,6 +60,9 @@ class Shell:
             case SendQuery(port, family, query):
                 if not self._ports.send(port, snoop.encode(family, query, self._mac)):
                     self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
+            case Serve(rows, complete):
+                if self._names is not None:
+                    self._names.publish(rows, complete=complete)
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import msgspec
 
+from ripstop.core.dns.messages import is_name
+
 VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 MAX_CONFIG = 1 << 20  # bytes
 _FIRST_VERSION = {"ADD": "0.3.1", "DEL": "0.3.1", "CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
@@ -126,6 +128,7 @@ class Request(msgspec.Struct, frozen=True):
     netns: str
     ifname: str
     config: Config
+    hostnames: tuple[str, ...] = ()  # of the container: a pod's, if it is in one
 
     @property
     def version(self) -> str:
@@ -197,7 +200,7 @@ def decode(body: bytes) -> Request:
         config = _with_arguments(config, arguments)
     if command == "ADD":
         _check_config(config)
-    return Request(command, container, netns, ifname, config)
+    return Request(command, container, netns, ifname, config, _hostnames(arguments))
 
 
 def version_of(body: bytes) -> str:
@@ -263,6 +266,13 @@ def _with_arguments(config: Config, arguments: str) -> Config:
         elif key == "MAC" and not runtime.mac:
             runtime.mac = value
     return config
+
+
+def _hostnames(arguments: str) -> tuple[str, ...]:
+    """Return POD.NAMESPACE, as far as the runtime says it and it can be a name."""
+    said = dict(pair.partition("=")[::2] for pair in arguments.split(";"))
+    name = f"{said.get('K8S_POD_NAME', '')}.{said.get('K8S_POD_NAMESPACE', '')}"
+    return (name,) if is_name(name) else ()
 
 
 def _check_config(config: Config) -> None:

@@ -33,6 +33,7 @@ def test_a_ring_in_which_nobody_holds_an_address_joins_the_other() -> None:
         world.split()
         world.run(3.0)
         assert rings(world) == [stays] * 4
+        assert world.allocator(1).status().foreign == ()  # nobody is in the other any more
         more = world.allocate(4, "more")
         world.run(3.0)
         assert world.address(more) in UNIVERSE
@@ -63,6 +64,8 @@ def test_two_rings_in_use_are_named_and_kept_apart() -> None:
     said = [notice.text for notice in world.notices if notice.level == "error"]
     assert len(said) == 4  # each peer once
     assert any(left in text and peer_name(3) in text for text in said)
+    (foreign,) = world.allocator(1).status().foreign
+    assert foreign.startswith(f"ring {right} of {peer_name(3)}, {peer_name(4)} is not ours")
     assert all(len(world.allocator(number).status().foreign) == 1 for number in range(1, 5))
     for number in range(1, 5):  # and each goes on
         request = world.allocate(number, f"more{number}")
@@ -82,7 +85,8 @@ def test_peers_with_another_universe_are_named_and_ignored() -> None:
     assert world.address(mine) in UNIVERSE
     assert world.address(theirs) in other
     assert [share.peer for share in world.allocator(1).status().shares] == [A]
-    assert world.allocator(1).status().foreign == (f"peer {B} shares out 10.64.0.0/24",)
+    (foreign,) = world.allocator(1).status().foreign
+    assert foreign == f"peer {B} shares out 10.64.0.0/24, not 10.32.0.0/27: start all hosts with the same --range"
     assert [notice.text for notice in world.notices] == [
         f"peer {A} shares out 10.32.0.0/27, we 10.64.0.0/24: no addresses in common",
         f"peer {B} shares out 10.64.0.0/24, we 10.32.0.0/27: no addresses in common",

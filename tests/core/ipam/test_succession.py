@@ -20,6 +20,11 @@ def ring_of(count: int) -> World:
     return world
 
 
+def wait_for(world: World, request: RequestId) -> RequestId:
+    world.run(2.0)
+    return request
+
+
 def owned(world: World, number: int) -> int:
     return sum(map(len, world.allocator(number).owned))
 
@@ -67,6 +72,23 @@ def test_what_is_refused() -> None:
     assert "--force" in str(both)
     lonely = World(2, Random(1), init=Consensus(2))
     assert isinstance(lonely.error(lonely.remove(1, [2])), NotReadyError)
+
+
+def test_one_after_the_other_is_together() -> None:
+    world = ring_of(3)
+    world.split([1], [2], [3])
+    assert isinstance(world.error(wait_for(world, world.remove(1, [3], wait=1.0))), NotReadyError)
+    too_many = world.error(world.remove(1, [2]))
+    assert isinstance(too_many, ConflictError)
+    assert "1 of the 3 peers known here and those not taken over yet are too many" in str(too_many)
+
+
+def test_what_an_heir_has_taken_over_counts_no_more() -> None:
+    world = ring_of(4)
+    world.power_off(4)
+    assert world.results[wait_for(world, world.remove(1, [4]))] == SIZE // 4
+    world.power_off(1)
+    assert world.results[wait_for(world, world.remove(2, [1]))] == SIZE // 2
 
 
 def test_one_who_can_be_reached_by_somebody_is_not_dead() -> None:

@@ -1,6 +1,15 @@
 """From records and reach to tables, MTU and notices; each said once, and only when it changes."""
 
-from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, TreesChanged, UseMtu
+from ripstop.core.effects import (
+    Effect,
+    Internal,
+    Notice,
+    Publish,
+    ReachabilityChanged,
+    TreesChanged,
+    UseMtu,
+    WaysChanged,
+)
 from ripstop.core.mesh.bitmap import mask_of, pack
 from ripstop.core.mesh.membership import Identity, Membership
 from ripstop.core.mesh.messages import Entry, PeerRecord, Reach
@@ -59,8 +68,10 @@ def row() -> Side:
 def test_everything_is_said_once() -> None:
     side = row()
     effects = side.follow(0.0, NEAR)
-    assert [type(effect) for effect in effects] == [ReachabilityChanged, Notice, Notice, Publish, TreesChanged, UseMtu]
+    kinds = [type(effect) for effect in effects]
+    assert kinds == [ReachabilityChanged, Notice, Notice, WaysChanged, Publish, TreesChanged, UseMtu]
     assert effects[0] == ReachabilityChanged((NEAR, FAR))
+    assert effects[3] == WaysChanged((NEAR, FAR))
     assert effects[1:3] == [
         Notice("info", f"{NEAR} can be reached"),
         Notice("info", f"{FAR} can be reached by {NEAR}"),
@@ -80,7 +91,9 @@ def test_who_goes_is_missed_but_who_left_is_not() -> None:
     side = row()
     side.follow(0.0, NEAR)
     side.reach(NEAR, OWN)
-    assert Notice("warning", f"{FAR} can be reached no more") in side.follow(0.1, NEAR)
+    effects = side.follow(0.1, NEAR)
+    assert Notice("warning", f"{FAR} can be reached no more") in effects
+    assert WaysChanged((NEAR,)) in effects
     side.record(NEAR, left=True)
     effects = side.follow(0.2)
     assert [effect for effect in effects if isinstance(effect, Notice)] == []

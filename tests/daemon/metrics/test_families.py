@@ -92,6 +92,20 @@ SNAPSHOT = Snapshot(
         queries={"ipv4": 12, "ipv6": 13},
         streams=[stream()],
     ),
+    dns=types.DnsStatus(
+        "ripstop.local",
+        3,
+        (types.DnsHost("h1", OWN, 2, False), types.DnsHost("h2", OTHER, 4, True)),
+        types.DnsServer(
+            7,
+            1,
+            "",
+            (types.DnsListener("10.32.0.1", 53, 1.0, ""), types.DnsListener("192.0.2.1", 53, None, "in use")),
+            3,
+            (),
+            {"udp": 12},
+        ),
+    ),
 )
 
 
@@ -136,6 +150,10 @@ def test_everything_is_said_with_its_number() -> None:
             number = CounterClass[f"{direction}_{via}".upper()]
             assert value("ripstop_frames_total", direction=direction, via=via) == 10 + number
             assert value("ripstop_frame_bytes_total", direction=direction, via=via) == 1000 + number
+    assert [value("ripstop_dns_addresses", state=state) for state in ("answered", "hidden")] == [2, 4]
+    assert [value("ripstop_dns_listeners", state=state) for state in ("answering", "failed")] == [1, 1]
+    assert (value("ripstop_dns_names"), value("ripstop_dns_server_up")) == (3, 1)
+    assert value("ripstop_dns_events_total", event="udp") == 12
     assert value("ripstop_flood_copies_total") == 10 + CounterClass.FLOOD_COPIES
     assert value("ripstop_delivered_bytes_total") == 1000 + CounterClass.DELIVERED
     assert [value("ripstop_drops_total", reason=r.name.lower()) for r in DropReason] == [*map(int, DropReason)]

@@ -143,14 +143,17 @@ class Council:
         out.announce(f"paxos/{self._own}", self._version, self._ballot)
 
     def foreign(self, ring: str) -> tuple[str, ...]:
-        """Return one line for each ring that is not ours, and for each peer with another universe."""
+        """Return one line for each ring of other peers that is not ours, and for each peer with another universe."""
+        others = [(other, self.sightings.users(other)) for other in sorted(self.sightings.starts) if other != ring]
         rings = [
-            f"ring {other}, first divided among {', '.join(map(self._name, start.members))}"
-            for other, start in sorted(self.sightings.starts.items())
-            if other != ring
+            f"ring {other} of {', '.join(map(self._name, peers))} is not ours: both may give out equal addresses;"
+            " `ripstop reset` on the hosts of one joins the other"
+            for other, peers in others
+            if peers
         ]
         strangers = sorted(self.sightings.strangers.items())
-        return (*rings, *(f"peer {self._name(peer)} shares out {theirs}" for peer, theirs in strangers))
+        text = f"not {self._universe}: start all hosts with the same --range"
+        return (*rings, *(f"peer {self._name(peer)} shares out {theirs}, {text}" for peer, theirs in strangers))
 
     def _peers(self, reachable: Mapping[PeerName, None]) -> tuple[PeerName, ...]:
         ballots, strangers = self.sightings.ballots, self.sightings.strangers

@@ -49,18 +49,21 @@ class Counting:
 
     def _let_go(self, ring: str, changed: list[Range]) -> list[int]:
         tokens, universe = self._tokens.setdefault(ring, {}), self._universes[ring]
-        here = _hull(changed)
-        doubtful = [one for one in tokens.values() if one.range.overlaps(here) or one.token.start in here]
-        around = _hull([one.range for one in doubtful])
-        sane = [one for one in tokens.values() if one.token.start < one.token.end and universe.covers(one.range)]
-        segments = resolve(one for one in sane if one.range.overlaps(around))
-        counting = {segment.stamped.token.start for segment in segments}
+        low, high = _hull(changed)
+        doubtful = [
+            one for start, one in tokens.items() if low <= start < high or (start < high and low < one.token.end)
+        ]
+        low, high = _hull(one.range for one in doubtful)
+        near = [one for start, one in tokens.items() if start < high and low < one.token.end]
+        sane = [one for one in near if one.token.start < one.token.end and universe.covers(one.range)]
+        counting = {segment.stamped.token.start for segment in resolve(sane)}
         gone = [one.token.start for one in doubtful if one.token.start not in counting]
         for start in gone:
             del tokens[start]
         return gone
 
 
-def _hull(ranges: list[Range]) -> Range:
-    """Return the smallest range around all of them."""
-    return Range(min((one.start for one in ranges), default=0), max((one.end for one in ranges), default=0))
+def _hull(ranges: Iterable[Range]) -> tuple[int, int]:
+    """Return the first address of all of them, and the one after the last."""
+    ends = [(one.start, one.end) for one in ranges]
+    return min((start for start, _ in ends), default=0), max((end for _, end in ends), default=0)

@@ -169,9 +169,10 @@ class Orders:
         if succession.is_newcomer:
             return NotReadyError(succession.doubtful())
         if succession.too_many(names) and not force:
-            known = len(succession.others) + 1
+            known, unsettled = succession.roster(names)
+            others = " and those not taken over yet" if unsettled else ""
             return ConflictError(
-                f"{len(names)} of the {known} peers known here are too many to write off at once: together they may"
-                " have given addresses to a peer never heard of here; if you are sure there is none, use --force"
+                f"{len(names)} of the {known} peers known here{others} are too many to write off at once: together they"
+                " may have given addresses to a peer never heard of here; if you are sure there is none, use --force"
             )
         return None

@@ -31,15 +31,15 @@ class Owners:
 
     reachable: dict[PeerName, float] = field(default_factory=dict)  # addresses believed to be free there
     away: dict[PeerName, int] = field(default_factory=dict)  # owners that cannot be reached: addresses owned
-    lost: int = 0  # addresses of peers whose state is gone
+    lost: int = 0  # addresses of peers whose state is gone, until their heir has them
     unknown: int = 0  # addresses whose token has not come yet
 
 
 def is_final(pending: Pending, ask: Ask, owners: Owners) -> bool:
     """Return whether waiting longer makes no sense: everybody who could help has said no."""
     if pending.is_claim:
-        return any(ask.refused.values()) or (owners.lost > 0)
-    return ask.resting and not ask.silent and not owners.away and not owners.unknown
+        return any(ask.refused.values())
+    return ask.resting and not (ask.silent or owners.away or owners.unknown or owners.lost)
 
 
 def refusal(

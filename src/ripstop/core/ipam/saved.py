@@ -43,7 +43,7 @@ class WrittenOff:
     """An owner that is gone: who gets what it owned, and whether that is settled."""
 
     heir: PeerName
-    done: bool = False  # the heir, and it alone, knows that everybody has given his word
+    done: bool = False  # the heir has everybody's word, as far as is known here
     life: int = 0  # how often its machine had restarted when it was written off: if more often, it was not dead
 
 

@@ -12,7 +12,8 @@ its peers for their word, which each writes to disk before it gives it:
 - *I am leaving* (`reset`): the same, said by the owner itself.
 
 Fewer than a majority can be written off together; so whoever writes off asks at least one of any majority, and hears
-of every newcomer.  Two that would be heirs of one owner need each other's word, so at most one of them gets it.
+of every newcomer.  Those whose heir is written off before it has everybody's word count as well: one after the other
+is together.  Two that would be heirs of one owner need each other's word, so at most one of them gets it.
 
 An heir may have given addresses to its containers, told nobody, and lost its disk while they live.  So a word names
 *strays*: addresses that containers of its giver hold and that no token it knows makes its own.  Whoever is the heir
@@ -185,7 +186,7 @@ class Succession:
             key: the owner.
             heir: who gets what it owned.
             out: takes what is to be kept.
-            done: whether we are the heir and everybody has given his word.
+            done: whether the heir has everybody's word.
             life: how often its machine had restarted when people said that it is dead; None: as often as we know of.
         """
         known = self.gone.get(key)
@@ -214,9 +215,15 @@ class Succession:
 
     def too_many(self, names: Iterable[PeerName]) -> bool:
         """Return whether so many cannot be written off at once without guessing what they did meanwhile."""
-        living = len(self.others) + 1
+        living, unsettled = self.roster(names)
+        dying = {name for name in names if name in self.others} | unsettled
         most = (living - 1) // 2 if self.doubt else living // 2  # in doubt, we may be written off ourselves
-        return len([name for name in self.others if name in set(names)]) > most
+        return len(dying) > most
+
+    def roster(self, names: Iterable[PeerName]) -> tuple[int, set[PeerName]]:
+        """Return how many peers there are, and which dead ones among them count if these are written off as well."""
+        unsettled = self._unsettled({*names, self._own})
+        return len({*self.others, *unsettled}) + 1, unsettled
 
     def leave(self, heir: PeerName, owner: Owner, out: Outbox) -> None:
         """Begin to say that we are leaving; whatever comes, this owner is no more."""
@@ -265,15 +272,18 @@ class Succession:
 
     def word(self, ring: str, nonce: int, refusal: str = "") -> Word:
         """Return what we know, without tokens."""
-        gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
+        gone = tuple((name, birth, off.life, off.heir, off.done) for (name, birth), off in sorted(self.gone.items()))
         peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
         return Word(ring, nonce, refusal, peers, gone)
 
     def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
         """Take a peer's word; return whether it says that we ourselves are written off."""
-        for name, birth, life, heir in word.gone:
-            if (name, birth) not in self.gone and (name, birth) != (owner.name, owner.birth):
-                self.write_off((name, birth), heir, out, life=life)
+        for name, birth, life, heir, done in word.gone:
+            key, done = (name, birth), done and heir != self._own  # what a former self of ours had settled is lost
+            known = self.gone.get(key)
+            is_settled_now = known is not None and known.heir != self._own and done and not known.done
+            if key != (owner.name, owner.birth) and (known is None or is_settled_now):
+                self.write_off(key, heir, out, done=done, life=life)
         for name, birth, life in word.peers if peer not in self._strangers else ():
             self._strangers.pop(name, None)
             stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
@@ -324,6 +334,9 @@ class Succession:
             for key in keys:
                 self.write_off(key, self._own, out, done=True)
             self._taking = None
+            for peer in self.others:
+                if peer in reachable:
+                    out.tell(peer, self.word(ring, 0))
             if self.doubt:  # everybody knows us
                 self._doubt(False, out)
                 self._vouching = None
@@ -390,7 +403,18 @@ class Succession:
     def _is_told(self, word: Word, owner: Owner) -> bool:
         """Return whether a word says that we are written off, and not because we said so."""
         is_leaving = self._leaving is not None and self._leaving.nonce == word.nonce
-        return not is_leaving and any((name, birth) == (owner.name, owner.birth) for name, birth, _, _ in word.gone)
+        return not is_leaving and any((name, birth) == (owner.name, owner.birth) for name, birth, _, _, _ in word.gone)
+
+    def _unsettled(self, heirs: set[PeerName]) -> set[PeerName]:
+        """Return which of the dead peers one of these was to inherit from, or their heirs, and may not have yet."""
+        heirs, dead = set(heirs), set[PeerName]()
+        while True:
+            more = {name for (name, _), off in self.gone.items() if off.heir in heirs and not off.done}
+            more -= {*dead, self._own}
+            if not more:
+                return dead - {*self.others}
+            dead |= more
+            heirs |= more
 
     def _unaware(self, reachable: Mapping[PeerName, None]) -> list[PeerName]:
         """Return who is here and seems not to know that it is written off."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
+from ripstop.core.dns.messages import Bindings
 from ripstop.core.effects import Effect
 from ripstop.core.mesh.gossip import CoveredBy, Spreader
 from ripstop.core.mesh.membership import Identity, Membership
@@ -81,7 +82,8 @@ class Ledger:
     def _merge(self, entries: Iterable[Entry], source: ConnectionId | None, now: float) -> tuple[Entry, ...]:
         news = self.replica.merge(entries)
         if news:
-            self.spreader.spread(news, source, now, urgent=any(isinstance(entry.value, Wants) for entry in news))
+            urgent = any(isinstance(entry.value, Wants | Bindings) for entry in news)
+            self.spreader.spread(news, source, now, urgent=urgent)
         lasting = [entry for entry in news if isinstance(entry.value, PeerRecord | Reach)]
         if lasting:
             self.memory.keep_entries(lasting, now)

@@ -6,6 +6,16 @@ A peer that breaks one of these is broken or hostile, so each is a ProtocolError
 import re
 from typing import assert_never
 
+from ripstop.core.dns.messages import (
+    MAX_BINDINGS,
+    MAX_CONTAINER,
+    MAX_SERVICES,
+    Binding,
+    Bindings,
+    is_name,
+    is_service,
+    shard_of,
+)
 from ripstop.core.errors import ProtocolError
 from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, SpaceAnswer, SpaceWanted, Token, Word, WordWanted
 from ripstop.core.mesh.messages import (
@@ -40,9 +50,11 @@ MAX_HOPS = 64
 MAX_WANTS = 16384  # groups in one entry of one peer
 MAX_SOURCES = 16384  # of one group
 BUCKETS = 64  # of a digest
+_ADDRESS_SIZES = (4, 16)  # bytes; IPv4, IPv6
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _WANTS_KEY = re.compile(r"mcast/[0-9a-f]{16}/[0-9]{1,3}", re.ASCII)
+_NAMES_KEY = re.compile(r"dns/[0-9a-f]{16}/(0|[1-9][0-9]{0,2})", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9-]*/[\x21-\x7e]+")
 
 
@@ -147,6 +159,10 @@ def _check_value(value: Value) -> None:
             _need(len(value.wants) <= MAX_WANTS, "wants", f"{len(value.wants)} groups")
             for want in value.wants:
                 _check_want(want)
+        case Bindings():
+            _need(len(value.bindings) <= MAX_BINDINGS, "names", f"{len(value.bindings)} of them")
+            for binding in value.bindings:
+                _check_binding(binding)
         case _:
             assert_never(value)
 
@@ -165,6 +181,9 @@ def _key_matches(key: str, value: Value) -> bool:
             return key.startswith("ring-start/")
         case Wants():
             return _WANTS_KEY.fullmatch(key) is not None
+        case Bindings():
+            found = _NAMES_KEY.fullmatch(key)
+            return found is not None and all(shard_of(one.key) == int(found[1]) for one in value.bindings)
         case _:
             assert_never(value)
 
@@ -181,8 +200,8 @@ def _check_body(body: IpamMessage) -> None:
         case Word():
             _check_text(body.refusal)
             _check_owners(body.peers)
-            _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
-            _check_members(tuple(heir for _, _, _, heir in body.gone))
+            _check_owners(tuple((name, birth, life) for name, birth, life, _, _ in body.gone))
+            _check_members(tuple(heir for _, _, _, heir, _ in body.gone))
             _check_tokens(body.tokens)
             _need(all(0 <= address < 2**32 for address in body.strays), "word", "an address outside 32 bits")
         case SpaceAnswer():
@@ -225,6 +244,17 @@ def _check_want(want: GroupWant) -> None:
     _need(want.exclude or bool(want.sources), want.group.hex(), "wants nothing")
     _need(len(want.sources) <= MAX_SOURCES, want.group.hex(), f"{len(want.sources)} sources")
     _need(all(len(source) == len(want.group) for source in want.sources), want.group.hex(), "a source that is none")
+
+
+def _check_binding(binding: Binding) -> None:
+    if not is_name(binding.name):
+        raise ProtocolError(f"name {binding.name[:32]!a}")
+    if len(binding.address) not in _ADDRESS_SIZES:
+        raise ProtocolError(f"{binding.name}: an address of {len(binding.address)} bytes")
+    if len(binding.container) > MAX_CONTAINER or not binding.container.isprintable():
+        raise ProtocolError(f"{binding.name}: a container that is none")
+    if binding.services and not (len(binding.services) <= MAX_SERVICES and all(map(is_service, binding.services))):
+        raise ProtocolError(f"{binding.name}: services too many or that are none")
 
 
 def _check_births(*births: int) -> None:

@@ -5,6 +5,7 @@ Messages are frozen and whole.  Fields are only ever appended, with defaults, so
 
 import msgspec
 
+from ripstop.core.dns.messages import Bindings
 from ripstop.core.ipam.messages import Ballot, IpamMessage, RingStart, Token
 from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import PeerName, ShortId, UnderlayIp
@@ -35,7 +36,7 @@ class Reach(msgspec.Struct, frozen=True, array_like=True, tag=2):
     mtu: int  # overlay MTU that all its direct paths carry, bytes; 0 = no path yet
 
 
-Value = PeerRecord | Reach | Token | Ballot | RingStart | Wants
+Value = PeerRecord | Reach | Token | Ballot | RingStart | Wants | Bindings
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.core.effects import Effect, Internal, Notice, Publish, ReachabilityChanged, TreesChanged, UseMtu
+from ripstop.core.effects import (
+    Effect,
+    Internal,
+    Notice,
+    Publish,
+    ReachabilityChanged,
+    TreesChanged,
+    UseMtu,
+    WaysChanged,
+)
 from ripstop.core.mesh.bitmap import mask_of, members, unpack
 from ripstop.core.mesh.membership import Membership, short_ids, vteps
 from ripstop.core.mesh.messages import PeerRecord, Reach
@@ -129,12 +138,12 @@ class Routing:
             effects.append(Publish(wanted))
         return [*effects, TreesChanged(self._ids, stands)]
 
-    def _use_ways(self, ways: Mapping[ShortId, Route]) -> list[Effect]:
+    def _use_ways(self, ways: Mapping[ShortId, Route]) -> list[Effect | Internal]:
         """Say who has come into reach and who has gone."""
         names = _names(self._ids)
         found = {names[peer]: Way(names[way.next_hop], way.hops) for peer, way in ways.items()}
         before, self.ways = self.ways, {peer: found[peer] for peer in sorted(found)}
-        notices: list[Effect] = []
+        notices: list[Effect | Internal] = []
         for peer, way in self.ways.items():
             if peer not in before:
                 notices.append(Notice("info", f"{peer} can be reached{'' if way.hops == 1 else f' by {way.next_hop}'}"))
@@ -142,6 +151,8 @@ class Routing:
             record = self._membership.record(peer)
             if peer not in self.ways and not (record and record.left):
                 notices.append(Notice("warning", f"{peer} can be reached no more"))
+        if self.ways.keys() != before.keys():
+            notices.append(WaysChanged(tuple(self.ways)))
         return notices
 
     def _use_mtu(self, mtu: int, now: float) -> list[Effect]:

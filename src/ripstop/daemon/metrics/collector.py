@@ -67,6 +67,7 @@ class Metrics:
             datapath=datapath,
             ipam=self._node.allocator.status(),
             multicast=await self._multicast(datapath),
+            dns=await self._controller.dns(None),
         )
 
     def _read(self) -> KernelCounts:

@@ -60,6 +60,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _datapath(snapshot.datapath)
     yield from _ipam(snapshot.ipam, snapshot.own)
     yield from _multicast(snapshot.multicast, snapshot.datapath)
+    yield from _dns(snapshot.dns)
 
 
 def _guards(snapshot: Snapshot) -> Iterator[Metric]:
@@ -227,6 +228,34 @@ def _streams(streams: Iterable[types.MulticastStream]) -> Iterator[Metric]:
         for alike, counts in sums.items():
             family.add_metric(alike, counts[name])
         yield family
+
+
+def _dns(dns: types.DnsStatus) -> Iterator[Metric]:
+    yield _gauge("ripstop_dns_names", "Different names known, of this host and others.", dns.names)
+    hidden = sum(host.addresses for host in dns.hosts if host.hidden)
+    answered = sum(host.addresses for host in dns.hosts) - hidden
+    yield _gauges(
+        "ripstop_dns_addresses",
+        "Addresses under names, once for each name; hidden are those on hosts that frames do not reach.",
+        "state",
+        {"answered": answered, "hidden": hidden},
+    )
+    server = dns.server
+    yield _gauge("ripstop_dns_server_up", "Whether the name server runs.", int(server is not None and server.pid > 0))
+    yield _counter("ripstop_dns_server_restarts", "How often it died.", server.restarts if server else 0)
+    listening = server.listening if server else ()
+    yield _gauges(
+        "ripstop_dns_listeners",
+        "Addresses on which names are to be answered, by whether they are.",
+        "state",
+        _tally(("failed" if place.since is None else "answering" for place in listening), "answering", "failed"),
+    )
+    yield _counters(
+        "ripstop_dns_events",
+        "What the name server did since it started: queries by transport, by who answered, and what went wrong.",
+        "event",
+        server.counters if server else {},
+    )
 
 
 def _tally(found: Iterable[str], *known: str) -> dict[str, int]:

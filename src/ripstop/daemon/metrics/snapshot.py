@@ -87,3 +87,4 @@ class Snapshot:
     datapath: KernelCounts
     ipam: AllocatorStatus
     multicast: GroupCounts
+    dns: types.DnsStatus

@@ -1,0 +1,238 @@
+"""The name server's process: started, fed, watched, started again.
+
+What is known of names is kept here too, so that a name server that dies begins anew with all of it; it answers on no
+address before it has it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from ripstop.core.errors import ProtocolError
+from ripstop.daemon.config import Config
+from ripstop.wire.dns_feed import Listen, NameRow, Rows
+from ripstop.wire.dns_report import Frames, Report, encode
+
+log = logging.getLogger("ripstop.dns")
+
+CHUNK = 1000  # names in one message
+SILENCE = 10.0  # seconds without a report (there is one each second) after which it is killed
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds until a dead one is started again, doubling
+_STEADY = 60.0  # seconds after which a death is the first one again
+_READ = 64 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NameServerConfig:
+    """What the name server is told when it starts."""
+
+    domain: str = "ripstop.local"
+    ttl: int = 1  # seconds
+    universe: str = "10.32.0.0/12"  # its reverse names are ours, and its containers may ask about other domains
+    allow: tuple[str, ...] = ()  # networks that may ask about other domains too
+    resolv_conf: str = "/etc/resolv.conf"
+
+    @classmethod
+    def of(cls, config: Config) -> "NameServerConfig":
+        """Return what an instance's name server is told."""
+        resolv_conf = str(config.dns_resolv_conf)
+        return cls(config.dns_domain.removesuffix("."), config.dns_ttl, config.range, config.dns_allow, resolv_conf)
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same as flags."""
+        return [
+            f"--domain={self.domain}",
+            f"--ttl={self.ttl}",
+            f"--universe={self.universe}",
+            f"--resolv-conf={self.resolv_conf}",
+            *(f"--allow={network}" for network in self.allow),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """One address on which names are to be answered."""
+
+    address: str
+    port: int
+    since: float | None  # seconds of the epoch at which it began to answer there; None: it does not
+    problem: str = ""  # why it does not
+
+
+@dataclass(frozen=True, slots=True)
+class NameServerStatus:
+    """How the name server is doing."""
+
+    domain: str
+    pid: int | None  # None: none is running
+    restarts: int = 0
+    problem: str = ""  # what the last one died of
+    listening: tuple[ListenerStatus, ...] = ()
+    names: int = 0
+    upstreams: tuple[str, ...] = ()
+    counters: dict[str, int] = field(default_factory=dict)  # since the running one's start
+
+
+class NameServer:
+    """One process at a time, and all that it has to know."""
+
+    def __init__(self, config: NameServerConfig, silence: float = SILENCE) -> None:
+        self._config, self._silence = config, silence
+        self._rows: dict[str, NameRow] = {}  # by name in lower case
+        self._places: tuple[tuple[str, int], ...] = ()
+        self._untold: dict[str, NameRow] = {}
+        self._places_untold = False
+        self._news = asyncio.Event()
+        self._since: dict[tuple[str, int], float] = {}
+        self._status = NameServerStatus(config.domain, None)
+
+    def publish(self, rows: Sequence[NameRow], *, complete: bool = False) -> None:
+        """Make names known; each row replaces what was known of its name, `complete` also all names not in them."""
+        new = {row.name.lower(): row for row in rows}
+        if complete:
+            new.update((key, NameRow(row.name, ())) for key, row in self._rows.items() if key not in new)
+        for key, row in new.items():
+            if self._rows.get(key, NameRow(row.name, ())) == row:
+                continue
+            if row.records:
+                self._rows[key] = row
+            else:
+                del self._rows[key]
+            self._untold[key] = row
+        self._news.set()
+
+    def listen(self, addresses: Sequence[tuple[str, int]]) -> None:
+        """Answer on these addresses and ports, and no others."""
+        places = tuple(dict.fromkeys(addresses))
+        if places != self._places:
+            self._places, self._places_untold = places, True
+            self._news.set()
+
+    def status(self) -> NameServerStatus:
+        """Return how it is going, as of the last report: at most a second old."""
+        return self._status
+
+    async def run(self) -> None:
+        """Keep one running until cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            begun = time.monotonic()
+            problem = await self._live()
+            if time.monotonic() - begun > _STEADY:
+                pause = _FIRST_PAUSE
+            log.error("the name server died (%s); starting it again in %.1f s", problem, pause)
+            listening = tuple(replace(place, since=None, problem=problem) for place in self._status.listening)
+            self._since.clear()
+            self._status = NameServerStatus(
+                self._config.domain, None, self._status.restarts + 1, problem, listening, len(self._rows)
+            )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _live(self) -> str:
+        """Run one until it dies; return what of."""
+        ours, its = socket.socketpair()
+        with ours:
+            with its:
+                fd = its.fileno()
+                # -P: whatever lies in the current directory is not ours to import
+                command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *self._config.arguments]
+                process = await asyncio.create_subprocess_exec(
+                    *command, pass_fds=(fd,), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+                )
+            self._status = replace(self._status, pid=process.pid)
+            self._untold, self._places_untold = dict(self._rows), True
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    telling = tasks.create_task(self._tell(writer))
+                    last_words = tasks.create_task(_relay(process))
+                    silent = await self._hear(reader)
+                    if silent:
+                        process.kill()
+                    telling.cancel()
+                    code = await process.wait()
+                return silent or last_words.result() or _death(code)
+            finally:
+                writer.close()  # that is what ends it
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+        """Tell the process what it does not know yet, names before addresses."""
+        with contextlib.suppress(OSError):  # it died; whoever hears it says so
+            while True:
+                while self._untold:
+                    keys = list(self._untold)[:CHUNK]
+                    writer.write(encode(Rows(tuple(self._untold.pop(key) for key in keys))))
+                    await writer.drain()
+                if self._places_untold:
+                    self._places_untold = False
+                    writer.write(encode(Listen(self._places)))
+                self._news.clear()
+                await self._news.wait()
+
+    async def _hear(self, reader: asyncio.StreamReader) -> str:
+        """Take reports until there are no more; return why it must be killed, if it must."""
+        frames = Frames(msgspec.msgpack.Decoder(Report))
+        try:
+            while True:
+                async with asyncio.timeout(self._silence):
+                    received = await reader.read(_READ)
+                if not received:
+                    return ""
+                for report in frames.feed(received):
+                    self._heard(report)
+        except TimeoutError:
+            return f"said nothing for {self._silence:g} s"
+        except OSError:  # it died with something unread
+            return ""
+        except ProtocolError as error:
+            return str(error)
+
+    def _heard(self, report: Report) -> None:
+        now = time.time()
+        listening = []
+        for place in report.listening:
+            key = (place.address, place.port)
+            if place.problem:
+                self._since.pop(key, None)
+                if place.problem not in (old.problem for old in self._status.listening):
+                    log.warning("names are not answered on %s port %d: %s", *key, place.problem)
+            since = None if place.problem else self._since.setdefault(key, now)
+            listening.append(ListenerStatus(*key, since, place.problem))
+        self._since = {key: since for key, since in self._since.items() if key in self._places}
+        self._status = replace(
+            self._status,
+            listening=tuple(listening),
+            names=report.names,
+            upstreams=report.upstreams,
+            counters=report.counters,
+        )
+
+
+async def _relay(process: asyncio.subprocess.Process) -> str:
+    """Log what the process complains about until it ends; return its last line."""
+    assert process.stderr is not None, "a pipe"
+    last = ""
+    with contextlib.suppress(ValueError):  # a line without end
+        while line := await process.stderr.readline():
+            last = line.decode(errors="replace").rstrip()
+            log.warning("name server: %s", last)
+    return last
+
+
+def _death(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"ended with code {code}"
