@@ -1,6 +1,7 @@
 """What a runtime may ask, and how it is refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -105,6 +106,12 @@ def test_a_result_has_the_form_of_its_version_and_is_understood_again(version: s
     assert {"dst": "0.0.0.0/0", "gw": "10.32.0.1"} in result["routes"]
     again = decode(body(cniVersion=version, prevResult=result))
     assert (expected(again).mac, expected(again).addresses) == (MADE.mac, MADE.addresses)
+
+
+def test_a_gateway_is_told_where_it_can_be_reached() -> None:
+    made = replace(MADE, addresses=("10.32.0.5/12", "10.99.0.5/24"))
+    ips = json.loads(render(decode(body()), made))["ips"]
+    assert [ip.get("gateway") for ip in ips] == ["10.32.0.1", None]
 
 
 def test_what_earlier_plugins_made_stays_in_the_result() -> None:
