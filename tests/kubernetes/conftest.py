@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ripstop.client import DaemonUnreachableError, RefusedError
 from ripstop.kernel import netns
 from ripstop.lab.host import Host
 from tests.kubernetes.apiserver import TOKEN, ApiServer
@@ -64,3 +65,12 @@ def running(command: Sequence[str], log: Path) -> Iterator["subprocess.Popen[byt
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def is_up(host: Host) -> bool:
+    """Return whether the daemon of a host answers."""
+    try:
+        host.client.call("status")
+    except (DaemonUnreachableError, RefusedError):
+        return False
+    return True

@@ -23,6 +23,7 @@ from ripstop.kubernetes.messages import (
     LeaseTaken,
     ListNodes,
     MarkAvailable,
+    MarkDivided,
     NodeChecked,
     NodeGone,
     NodeSeen,
@@ -35,6 +36,7 @@ from ripstop.kubernetes.messages import (
     WriteOff,
 )
 from ripstop.kubernetes.objects import (
+    CLUSTER,
     NODE,
     PEER,
     ROLE,
@@ -179,6 +181,22 @@ def test_a_dead_peer_is_written_off_step_by_step_and_every_attempt_begins_with_t
     assert mind.next() == [DropLease(taken)]
     mind.tell(Done(DropLease(taken)))
     assert mind.now < 30
+
+
+def test_that_there_is_a_ring_is_written_down_once_the_host_has_an_address() -> None:
+    mind = Mind()
+    mind.next()
+    mind.tell(NodesListed((node("n1", "a"),), "7"))
+    mind.next()
+    undivided = Lease(Meta("ripstop", "u", "1", {}, {ROLE: CLUSTER}))
+    mind.tell(LeasesFound((undivided,)), Failed(Expose(), "no ring yet"))
+    assert mind.next() == [Expose()]
+    mind.tell(DaemonReady(peer_name("a")))
+    assert mind.next() == [MarkDivided()]
+    mind.tell(Failed(MarkDivided(), "500"))
+    assert mind.next() == [MarkDivided()]
+    mind.tell(Done(MarkDivided()))
+    assert MarkDivided() not in mind.core.tick(mind.now + 1000)
 
 
 def test_a_lease_that_somebody_holds_is_left_to_them_until_they_are_silent() -> None:

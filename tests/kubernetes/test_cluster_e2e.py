@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ripstop.client import DaemonUnreachableError, RefusedError
-from ripstop.kubernetes.objects import lease_name, peer_name
+from ripstop.kubernetes.objects import CLUSTER_LEASE, lease_name, peer_name
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
@@ -83,6 +83,9 @@ def test_a_cluster_comes_up_loses_a_node_while_agents_are_down_and_takes_its_add
         host.attach(container, gateway=True)
     assert lab.container("h1c1").ping(lab.container("h3c1").address()) is not None
     eventually(lambda: set(shares(one)) == {"h1", "h2", "h3"} and shares(one) == shares(two))
+    cluster = api.get(LEASES, CLUSTER_LEASE)
+    assert cluster is not None
+    assert cluster["metadata"]["annotations"]["ripstop/divided"] == "true"
     lost = shares(one)["h3"]
     gone = api.get(NODES, "h3")
     assert gone is not None

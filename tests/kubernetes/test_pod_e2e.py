@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
 from tests.e2e.polling import eventually
-from tests.kubernetes.conftest import running
+from tests.kubernetes.conftest import is_up, running
 from tests.kubernetes.test_manifest import containers, written
 
 # As runtimes make it: a mount namespace of its own in which /proc/sys is read-only, and the volume for /proc/sys/net.
@@ -48,10 +49,6 @@ def bare() -> Iterator[Lab]:
         yield lab
 
 
-def is_up(host: Host) -> bool:
-    return not host.ripstop("status", "--wait", "0.5", check=False).returncode
-
-
 def test_three_capabilities_are_enough_and_a_rolling_update_loses_no_packet(bare: Lab) -> None:
     one, two = bare.hosts
     with contextlib.ExitStack() as stack:
@@ -59,8 +56,9 @@ def test_three_capabilities_are_enough_and_a_rolling_update_loses_no_packet(bare
         for host in bare.hosts:
             pods[host.name] = stack.enter_context(contextlib.ExitStack())
             pods[host.name].enter_context(running(daemon(host), host.directory / "log"))
-        eventually(lambda: all(host.client.socket.exists() and is_up(host) for host in bare.hosts), 60)
+        eventually(lambda: all(is_up(host) for host in bare.hosts), 60)
         for host in bare.hosts:
+            host.ripstop("status", "--wait")
             host.ripstop("expose")
             host.attach(bare.container(f"{host.name}c1"), gateway=True)
         sender, target = bare.container("h1c1"), bare.container("h2c1").address()
@@ -69,7 +67,8 @@ def test_three_capabilities_are_enough_and_a_rolling_update_loses_no_packet(bare
         for host in (two, one):  # one pod after the other
             pods[host.name].close()
             pods[host.name].enter_context(running(daemon(host), host.directory / "log"))
-            eventually(lambda host=host: is_up(host), 60)  # type: ignore[misc]  # bound at once
+            eventually(partial(is_up, host), 60)
+            host.ripstop("status", "--wait")
         said, _ = pings.communicate(timeout=120)
         assert f"{PINGS} packets transmitted, {PINGS} received" in said, said
         assert not one.status().problems
@@ -82,7 +81,7 @@ def test_uninstalling_leaves_nothing_on_the_node(bare: Lab) -> None:
     look = ["sh", "-c", 'ip -brief link | cut -d" " -f1; nft list ruleset']
     before = one.run(look).stdout
     with running(daemon(one), one.directory / "log"):
-        eventually(lambda: one.client.socket.exists() and is_up(one), 60)
+        eventually(lambda: is_up(one), 60)
         one.ripstop("expose")
         pins = Path(one.client.call("report").kernel["pins"])
     assert pins.exists()

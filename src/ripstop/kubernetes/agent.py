@@ -29,6 +29,7 @@ from ripstop.kubernetes.messages import (
     LeaseTaken,
     ListNodes,
     MarkAvailable,
+    MarkDivided,
     NodeChecked,
     NodeGone,
     NodeSeen,
@@ -100,6 +101,8 @@ class Agent:
             case MarkAvailable():
                 await self._api.mark_available(self._settings.node)
                 log.info("node %s: the network is available", self._settings.node)
+            case MarkDivided():
+                await self._api.mark_divided()
             case Dial(addresses):
                 await asyncio.to_thread(self._daemon.call, "connect", TargetsRequest(addresses, replace=True))
             case WriteOff(lease, live):

@@ -18,6 +18,7 @@ from ripstop.core.names import PeerName
 from ripstop.kubernetes.objects import (
     CLUSTER,
     CLUSTER_LEASE,
+    DIVIDED,
     FOUNDER,
     NODE,
     PEER,
@@ -172,6 +173,11 @@ class Api:
     async def found_cluster(self, founder: PeerName, universe: str) -> Lease:
         """Say what all nodes must agree on; `is_conflict` if somebody was faster."""
         return await self._make(CLUSTER_LEASE, CLUSTER, {FOUNDER: founder, RANGE: universe})
+
+    async def mark_divided(self) -> None:
+        """Say that there is a ring."""
+        body = {"metadata": {"annotations": {DIVIDED: "true"}}}
+        await self._write("PATCH", f"{self._leases}/{CLUSTER_LEASE}", body, _MERGE)
 
     async def make_lease(self, node: Node) -> Lease:
         """Say that a Node's peer may own addresses; `is_conflict` if that is known."""

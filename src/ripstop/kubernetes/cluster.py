@@ -26,6 +26,7 @@ from ripstop.kubernetes.messages import (
     LeaseTaken,
     ListNodes,
     MarkAvailable,
+    MarkDivided,
     NodeChecked,
     NodeGone,
     NodeSeen,
@@ -37,7 +38,7 @@ from ripstop.kubernetes.messages import (
     WatchNodes,
     WriteOff,
 )
-from ripstop.kubernetes.objects import PEER, Lease, Node
+from ripstop.kubernetes.objects import CLUSTER, DIVIDED, PEER, Lease, Node
 from ripstop.kubernetes.reclaim import Reclaim
 
 REPEAT = 60.0  # seconds after which the daemon is told again what it was told
@@ -61,7 +62,8 @@ class Cluster:
         self._own, self._rng, self._version = own, rng, ""
         self._follow = Chore(rng, due=0.0)
         self._dial, self._expose, self._mark, self._restart = Chore(rng), Chore(rng, due=0.0), Chore(rng), Chore(rng)
-        self._find = Chore(rng)
+        self._find, self._divide = Chore(rng), Chore(rng)
+        self._is_divided = True  # as far as the cluster's Lease says, once it was seen
         self._reclaims: dict[PeerName, Reclaim] = {}
 
     @property
@@ -83,7 +85,7 @@ class Cluster:
     def errors(self) -> tuple[str, ...]:
         """What failed the last time it was tried."""
         named = {"nodes": self._follow, "dial": self._dial, "expose": self._expose, "condition": self._mark,
-                 "leases": self._find}  # fmt: skip
+                 "leases": self._find, "ring": self._divide}  # fmt: skip
         found = [f"{name}: {chore.error}" for name, chore in named.items() if chore.error]
         return (
             *found,
@@ -170,6 +172,8 @@ class Cluster:
         """Find the Leases whose Nodes are gone."""
         if not self.is_listed:
             return
+        self._is_divided = all(DIVIDED in one.metadata.annotations for one in leases if one.role == CLUSTER)
+        self._divide.want(now)
         dead = {one.peer: one for one in leases if one.role == PEER and one.uid and one.uid not in self.nodes}
         for peer in [peer for peer, reclaim in self._reclaims.items() if reclaim.finished or peer not in dead]:
             del self._reclaims[peer]
@@ -191,6 +195,9 @@ class Cluster:
                     self._dial.want(now)
             elif isinstance(event.action, MarkAvailable):
                 self._mark.succeed()
+            elif isinstance(event.action, MarkDivided):
+                self._divide.succeed()
+                self._is_divided = True
             elif isinstance(event.action, RestartDaemon):
                 self.daemon = None
                 self._restart.succeed()
@@ -200,7 +207,8 @@ class Cluster:
                 self.daemon = None
             chores: dict[type[Action], Chore] = {
                 ListNodes: self._follow, WatchNodes: self._follow, Dial: self._dial, Expose: self._expose,
-                MarkAvailable: self._mark, FindLeases: self._find, RestartDaemon: self._restart,
+                MarkAvailable: self._mark, MarkDivided: self._divide, FindLeases: self._find,
+                RestartDaemon: self._restart,
             }  # fmt: skip
             chores[type(event.action)].fail(event.error, now)
 
@@ -228,6 +236,8 @@ class Cluster:
         if self.is_listed:
             yield self._dial.due, lambda: _begun(self._dial, Dial(self.addresses))
             yield self._find.due, lambda: _begun(self._find, FindLeases())
+        if self.daemon is not None and not self._is_divided:  # the host has an address, so there is a ring
+            yield self._divide.due, lambda: _begun(self._divide, MarkDivided())
         if self.daemon is not None and self.node is not None and not self.node.has_network:
             yield self._mark.due, lambda: _begun(self._mark, MarkAvailable())
         if self.daemon is not None and self.node is not None and self.node.peer != self.daemon:

@@ -36,6 +36,11 @@ class MarkAvailable:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkDivided:
+    """Write into the cluster's Lease that there is a ring: nobody is to make one any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class FindLeases:
     """Ask for all Leases of ours; the answer is `LeasesFound`."""
 
@@ -77,8 +82,8 @@ class RestartDaemon:
 
 
 Action = (
-    ListNodes | WatchNodes | Dial | Expose | MarkAvailable | FindLeases | CheckNode | TakeLease | WriteOff | DropLease
-    | RestartDaemon
+    ListNodes | WatchNodes | Dial | Expose | MarkAvailable | MarkDivided | FindLeases | CheckNode | TakeLease | WriteOff
+    | DropLease | RestartDaemon
 )  # fmt: skip
 
 

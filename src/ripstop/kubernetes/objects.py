@@ -9,7 +9,8 @@ from ripstop.core.names import PeerName
 
 ROLE = "ripstop/role"  # label of our Leases
 PEER, CLUSTER = "peer", "cluster"  # its values
-NODE, UID, RANGE, FOUNDER = "ripstop/node", "ripstop/uid", "ripstop/range", "ripstop/founder"  # annotations
+NODE, UID = "ripstop/node", "ripstop/uid"  # annotations of a peer's
+RANGE, FOUNDER, DIVIDED = "ripstop/range", "ripstop/founder", "ripstop/divided"  # and of the cluster's
 CLUSTER_LEASE = "ripstop"  # the Lease that holds what all nodes must agree on
 UNAVAILABLE = "NetworkUnavailable"  # condition of a Node
 

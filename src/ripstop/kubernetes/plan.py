@@ -6,7 +6,7 @@ import msgspec
 
 from ripstop.core.address import Range
 from ripstop.core.errors import RequestError, RipstopError
-from ripstop.kubernetes.objects import FOUNDER, RANGE, Lease, Node
+from ripstop.kubernetes.objects import DIVIDED, FOUNDER, RANGE, Lease, Node
 
 DEFAULT_RANGE = "10.32.0.0/12"
 _POD_SUBNET = re.compile(r"^\s*podSubnet:\s*[\"']?([0-9./]+)", re.MULTILINE)
@@ -23,7 +23,7 @@ class Plan(msgspec.Struct, frozen=True):
     node: str
     range: str
     advertise: str  # "": the addresses of its interfaces
-    founder: bool  # it divides the range among the peers that are there; the others take part in what it has made
+    founder: bool  # it is to divide the range, which nobody has done; the others wait for that, and ask it for space
     targets: tuple[str, ...] = ()
 
     def flags(self) -> list[str]:
@@ -78,7 +78,7 @@ def make(own: Node, nodes: tuple[Node, ...], cluster: Lease, wanted: str) -> Pla
         node=own.name,
         range=universe,
         advertise=own.underlay,
-        founder=agreed.get(FOUNDER) == own.peer,
+        founder=agreed.get(FOUNDER) == own.peer and DIVIDED not in agreed,  # it may have lost its disk since
         targets=tuple(sorted(others)),
     )
 
