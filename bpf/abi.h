@@ -13,6 +13,7 @@
 #define MAX_GROUPS   131072 /* (any, group) and (source, group) alike */
 #define MAX_BRANCHES 262144
 #define MAX_STREAMS  16384
+#define MAX_RETURNS  65536 /* flows that the host forwards for containers */
 #define MAX_TAILS    1024 /* streams of which a CPU remembers the audience */
 #define UPCALL_BYTES (1 << 18)
 #define SNOOP_BYTES  (1 << 20)
@@ -33,6 +34,7 @@
 enum config_flags {
 	CONFIG_SNOOPING = 1,	  /* groups go to their members; without it they flood */
 	CONFIG_FLOOD_UNKNOWN = 2, /* a group that nobody joined anywhere floods instead of being dropped */
+	CONFIG_RETURNS = 4,	  /* the host forwards for containers: see lib/returns.h */
 };
 
 struct config {
@@ -138,6 +140,15 @@ struct stream {
 struct tail {
 	struct stream_key key;
 	struct stream counted;
+};
+
+/* A flow's way back: what answers have as their source and target. */
+struct return_key {
+	__be32 source;
+	__be32 target;
+	__be16 source_port; /* of a later fragment, the datagram's id */
+	__be16 target_port;
+	__u32 protocol;
 };
 
 struct counter {

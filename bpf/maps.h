@@ -116,6 +116,15 @@ struct {
 	__type(value, struct tail);
 } tails SEC(".maps");
 
+/* Programs write and read.  Value: the MAC address of the host's own interface, in the lower six bytes.  LRU, because
+ * nobody says when a flow ends; what goes on is noted anew with its next packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_RETURNS);
+	__type(key, struct return_key);
+	__type(value, __u64);
+} returns SEC(".maps");
+
 /* Programs write, the daemon reads.  Per CPU, so that counting needs no atomics.  Key: enum drop_reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

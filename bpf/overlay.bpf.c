@@ -119,6 +119,10 @@ int from_port(struct __sk_buff *skb)
 	now = read_moment(cfg);
 	own = label.vni = cfg->own;
 	if (!is_group(frame.target)) {
+		if (cfg->flags & CONFIG_RETURNS && skb->ifindex == cfg->host_port)
+			note_return(skb);
+		else if (cfg->flags & CONFIG_RETURNS)
+			forget_return(skb);
 		verdict = switch_unicast(skb, cfg, &frame, &now, &label);
 		if (verdict != UNKNOWN)
 			return verdict;

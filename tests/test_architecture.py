@@ -19,7 +19,8 @@ ALLOWED = {
     "client": ("api", "core"),
     "cni": (),
     "lab": ("core", "client", "api"),
-    "cli": ("core", "client", "api", "lab"),
+    "kubernetes": ("core", "client", "api"),
+    "cli": ("core", "client", "api", "lab", "kubernetes"),
     "daemon": ("core", "wire", "kernel", "transport", "store", "api"),
 }
 ANYWHERE = ("__init__",)  # the version

@@ -4,7 +4,7 @@
 #define RIPSTOP_LOCAL_H
 
 #include <linux/if_packet.h>
-#include "frame.h"
+#include "returns.h"
 
 /*
  * Hand the packet to the one port that it is meant for.
@@ -17,6 +17,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	count(skb, COUNT_DELIVERED);
 	if (port == cfg->host_port)
 		return bpf_redirect(port, 0);
+	if (cfg->flags & CONFIG_RETURNS && turn_return(skb))
+		return bpf_redirect(cfg->host_port, 0);
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect_peer(port, 0);

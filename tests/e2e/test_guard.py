@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import IPv6Address, ip_interface
@@ -19,6 +20,7 @@ from tests.e2e.multicast.sockets import inside
 from tests.e2e.polling import PAUSE, eventually
 
 FOREIGN_IP, FOREIGN_MAC = "10.32.99.99", "0a:00:00:00:00:99"
+PATIENCE = 20.0  # seconds
 _ETH_P_ALL = 3
 
 
@@ -88,13 +90,13 @@ def gets_through(lab: Lab, frame: bytes, times: int = 1) -> bool:
         for _ in range(times):
             mouth.send(frame)
         mouth.send(ethernet(BROADCAST, hardware(rogue), ipv4(address, "255.255.255.255", udp(7, 7, marker))))
+        deadline = time.monotonic() + PATIENCE
         found = set()
         for ear in ears:
-            ear.settimeout(10)
             heard: list[bytes] = []
             while not any(marker in one for one in heard):
+                ear.settimeout(max(deadline - time.monotonic(), 0.001))  # others speak too
                 heard.append(ear.recv(1 << 16))
-                assert len(heard) < 1000, "the frame that may pass did not"
             found.add(any(frame[12:] in one for one in heard))
     (through,) = found
     return through
@@ -326,7 +328,7 @@ def test_it_holds_while_the_daemon_is_dead_and_after_it_has_come_back(lab: Lab, 
             attacker.start()
             try:
                 host.start_daemon()
-                host.wait()
+                host.wait(reachable=1)
             finally:
                 done.set()
                 attacker.join()
@@ -341,10 +343,11 @@ def test_it_holds_while_the_daemon_is_dead_and_after_it_has_come_back(lab: Lab, 
 
 def test_it_holds_when_the_disk_is_lost(lab: Lab, host: Host, rogue: Container) -> None:
     host.kill_daemon()
-    for file in host.state_dir.glob("*.db*"):
+    for file in host.state_dir.glob("ripstop.sqlite*"):
         file.unlink()
+    assert not (host.state_dir / "ripstop.sqlite").exists()
     host.start_daemon()
-    host.wait()
+    host.wait(reachable=1)
     assert port(host, rogue)["guards"] == ["mac", "ip", "router", "dhcp"]
     frame = spoofed_ip(hardware(rogue), "", "")
     assert not gets_through(lab, frame)

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from ripstop.core.errors import KernelError
 from ripstop.core.names import NO_PEER, ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables, Hop, Tree
+from ripstop.kernel import bpf_tcx
 from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.bpf_tc import attached_program
 from ripstop.kernel.datapath import Datapath, FdbEntry
@@ -316,3 +318,46 @@ def test_upcall_descriptor_waits(lab: Lab) -> None:
     descriptor = lab.hosts[0].switch.upcall_fd()
     assert os.fstat(descriptor)
     assert lab.hosts[0].switch.read_upcalls() == []
+
+
+def guard_of(container: Container, flags: GuardFlags) -> Guard:
+    mac = container.run("ip -br link show eth0").stdout.split()[2]
+    return Guard(flags, mac, (ip_address(container.address), ip_address(container.address6)))
+
+
+@pytest.mark.parametrize("tcx", [True, False], ids=["tcx", "clsact"])
+def test_guarded_and_not_under_traffic(monkeypatch: pytest.MonkeyPatch, tcx: bool) -> None:
+    if not tcx:
+        monkeypatch.setattr(bpf_tcx, "is_available", lambda: False)
+    with contextlib.ExitStack() as stack:
+        made = Lab()
+        stack.callback(made.close)
+        for _ in range(2):
+            made.add_host(containers=2)
+        made.join()
+        source, target = made.hosts
+        container = source.containers[0]
+        guards = [guard_of(container, GuardFlags.MAC | GuardFlags.IP), guard_of(container, GuardFlags.MAC), None]
+        with nothing_lost(container, target.containers[1]), source.namespace.entered():
+            for guard in guards * 200:
+                source.switch.add_port(container.port, guard=guard)
+        assert all(not stopped for stopped in source.switch.guards.stopped().values())
+
+
+def test_an_adopted_switch_guards_as_before(lab: Lab) -> None:
+    host, other = lab.hosts
+    container = host.containers[0]
+    with host.namespace.entered():
+        host.switch.add_port(container.port, guard=guard_of(container, GuardFlags.MAC | GuardFlags.IP))
+        container.run(f"ping -c 1 -W 2 {other.containers[0].address}")
+        container.run("ip address add 10.9.9.9/32 dev eth0")
+        spoof = f"ping -c 1 -W 1 -I 10.9.9.9 {other.containers[0].address}"
+        assert container.run(spoof, check=False).returncode == 1
+        host.switch.close()
+        assert container.run(spoof, check=False).returncode == 1
+        host.datapath = Datapath.open(host.pins, PORT)
+        assert container.run(spoof, check=False).returncode == 1
+        assert host.switch.guards.stopped()[container.port]["spoofed_ip"] == 3
+        container.run(f"ping -c 1 -W 2 {other.containers[0].address}")
+        host.switch.remove_port(container.port)
+        assert host.switch.guards.stopped() == {}

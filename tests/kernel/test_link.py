@@ -154,7 +154,7 @@ def test_masquerading_has_its_own_table_and_touches_no_other(links: Links, host:
     inside(host, "nft", "add", "table", "ip", "theirs")
     nft.masquerade("10.32.0.0/12", HOST_INTERFACE)
     nft.masquerade("10.32.0.0/12", HOST_INTERFACE)
-    assert inside(host, "nft", "list", "ruleset").count("masquerade") == 1
+    assert inside(host, "nft", "list", "ruleset").count("masquerade") == 2
     assert nft.clear()
     assert not nft.clear()
     assert "theirs" in inside(host, "nft", "list", "ruleset")

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ripstop.cli import arguments, cni_grammar, dns_grammar, multicast_grammar
+from ripstop.cli import arguments, cni_grammar, dns_grammar, kubernetes_grammar, multicast_grammar
 from ripstop.cli.flags import RUN_DIR, STATE_DIR, Formatter, Parser, add_common, add_container
 
 DEFAULT_WAIT = 30.0  # seconds for `status --wait`
@@ -86,14 +86,14 @@ def build(*, with_lab: bool = False) -> Grammar:
     _add_reset(
         add("reset", "leave: give away all addresses, delete the state, end the daemon", "Detach all containers first.")
     )
-    multicast = add("multicast", "show who gets which multicast group, and join groups for others")
-    for name, subcommand in multicast_grammar.fill(multicast):
-        made[f"multicast {name}"] = subcommand
-    dns = add("dns", "give names to containers, and see which there are")
-    for name, subcommand in dns_grammar.fill(dns):
-        made[f"dns {name}"] = subcommand
-    for name, subcommand in cni_grammar.fill(add("cni", "have container runtimes use this network")):
-        made[f"cni {name}"] = subcommand
+    for word, title, grammar in (
+        ("multicast", "show who gets which multicast group, and join groups for others", multicast_grammar),
+        ("dns", "give names to containers, and see which there are", dns_grammar),
+        ("cni", "have container runtimes use this network", cni_grammar),
+        ("kubernetes", "run as the network of a Kubernetes cluster", kubernetes_grammar),
+    ):
+        for name, subcommand in grammar.fill(add(word, title)):
+            made[f"{word} {name}"] = subcommand
     add("report", "print everything there is to know, for a bug report")
     add("version", "print the versions of this program and of the daemon")
     if with_lab:

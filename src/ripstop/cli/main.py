@@ -98,6 +98,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from ripstop.cli import cni
 
             return cni.run(args)
+        case "kubernetes":
+            from ripstop.kubernetes import command as kubernetes
+
+            return kubernetes.run(args)
         case "report" | "version":
             from ripstop.cli import report
 

@@ -14,7 +14,7 @@ from ripstop.core.names import NO_PEER, PeerName, PortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord, described, description, host_mac
-from ripstop.kernel import bpf_tc, bpffs, netns, nft
+from ripstop.kernel import bpf_tc, bpffs, netns, nft, sysctl
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
 from ripstop.kernel.rtnl import RouteSocket
@@ -288,6 +288,7 @@ class Host:
         for address in addresses:
             self._links.add_host_address(address)
         self.datapath.add_port(self._host_port, host=True, flood=bool(addresses))
+        self.datapath.use_returns(bool(addresses))
         if masquerade:
             nft.masquerade(str(universe), HOST_INTERFACE)
             _forward_ipv4()
@@ -296,6 +297,7 @@ class Host:
         """Take these overlay addresses from the host, and the masquerading with them."""
         self._is_exposed = False
         self.datapath.add_port(self._host_port, host=True, flood=False)  # without an address it wants no copies
+        self.datapath.use_returns(False)
         for address in addresses:
             self._links.remove_host_address(address)
         nft.clear()
@@ -383,6 +385,6 @@ def _forward_ipv4() -> None:
     setting = Path("/proc/sys/net/ipv4/ip_forward")
     try:
         if setting.read_text().strip() != "1":
-            setting.write_text("1")
+            sysctl.write("net/ipv4/ip_forward", "1")
     except OSError as error:
         raise KernelError("set", "net.ipv4.ip_forward", error.errno or 0, "set it to 1 by hand") from None

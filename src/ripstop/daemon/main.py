@@ -47,8 +47,8 @@ from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
 
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
-# Seconds that a busy thread keeps the interpreter.  The kernel thread gives it up at every call to the kernel, dozens of
-# times for a port; while many containers come at once, it would wait so long each time to have it back.
+# Seconds that a busy thread keeps the interpreter.  The kernel thread gives it up at every call to the kernel, dozens
+# of times for a port; while many containers come at once, it would wait so long each time to have it back.
 SWITCH_INTERVAL = 0.0002
 
 

@@ -12,6 +12,7 @@ MAX_CHILDREN = 64
 MAX_GROUPS = 131072
 MAX_BRANCHES = 262144
 MAX_STREAMS = 16384
+MAX_RETURNS = 65536
 MAX_TAILS = 1024
 UPCALL_FRAME = 256  # bytes of a frame that an upcall carries
 FEW_RECEIVERS = 8  # of a group among our own ports, that are listed
@@ -23,10 +24,11 @@ GUARDED_V6 = 8  # IPv6 addresses, its link-local one among them
 
 
 class ConfigFlags(IntFlag):
-    """`enum config_flags`: how groups are treated."""
+    """`enum config_flags`: how groups are treated, and whether the host forwards for containers."""
 
     SNOOPING = 1
     FLOOD_UNKNOWN = 2
+    RETURNS = 4
 
 
 class DeviceFlags(IntFlag):
@@ -181,6 +183,10 @@ STREAM = Layout(
     (("packets", "Q"), ("bytes", "Q"), ("delivered", "Q"), ("sent", "Q"), ("dropped", "Q"), ("seen", "Q")),
 )
 TAIL = Layout("tail", (("key", f"{STREAM_KEY.packer.size}s"), ("counted", f"{STREAM.packer.size}s")))
+RETURN_KEY = Layout(
+    "return_key",
+    (("source", "4s"), ("target", "4s"), ("source_port", "2s"), ("target_port", "2s"), ("protocol", "I")),
+)
 COUNTER = Layout("counter", (("packets", "Q"), ("bytes", "Q")))
 UPCALL = Layout(
     "upcall", (("remote", "4s"), ("local", "4s"), ("length", "I"), ("unused", "I"), ("frame", f"{UPCALL_FRAME}s"))
@@ -188,18 +194,19 @@ UPCALL = Layout(
 SNOOP = Layout("snoop", (("ifindex", "I"), ("length", "I"), ("frame", "0s")))
 LAYOUTS = (
     CONFIG, GUARD, DEVICE, FDB_VALUE, HOP, TREE, GROUP_KEY, RECEIVERS, BRANCH_KEY, BRANCH, STREAM_KEY, STREAM, TAIL,
-    COUNTER, UPCALL, SNOOP,
+    RETURN_KEY, COUNTER, UPCALL, SNOOP,
 )  # fmt: skip
 
 PINNED = (
     "config", "guards", "stages", "devices", "fdb", "vteps", "routes", "trees", "receivers", "branches", "streams",
-    "tails", "drops", "counters", "upcalls", "snoops",
+    "tails", "returns", "drops", "counters", "upcalls", "snoops",
 )  # fmt: skip
 
 
 def abi_hash() -> str:
     """Return a short name for everything programs and daemon must agree on: maps under another one are not ours."""
-    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS, MAX_TAILS)
+    sizes = (MAX_DEVICES, MAX_PEERS, MAX_VTEPS, MAX_CHILDREN, MAX_GROUPS, MAX_BRANCHES, MAX_STREAMS, MAX_TAILS,
+             MAX_RETURNS)  # fmt: skip
     enums = (ConfigFlags, DeviceFlags, GuardFlags, HopFlags, GroupFlags, DropReason, CounterClass)
     numbers = [list(enum) for enum in enums]
     return hashlib.sha256(repr((LAYOUTS, PINNED, sizes, numbers)).encode()).hexdigest()[:12]

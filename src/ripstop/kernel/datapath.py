@@ -18,7 +18,7 @@ from typing import assert_never
 from ripstop.core.errors import KernelError, StartError
 from ripstop.core.names import ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
-from ripstop.kernel import abi, bpf, bpf_tc
+from ripstop.kernel import abi, bpf, bpf_tc, sysctl
 from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
 from ripstop.kernel.groups import Groups
@@ -207,11 +207,19 @@ class Datapath:
             on: from the next frame on.
             flood_unknown: a group without an entry for our ports floods; else it goes to multicast routers alone.
         """
-        flags = ConfigFlags(0)
+        flags = self._config.flags & ConfigFlags.RETURNS
         if on:
             flags |= ConfigFlags.SNOOPING
         if flood_unknown:
             flags |= ConfigFlags.FLOOD_UNKNOWN
+        if flags != self._config.flags:
+            self._write_config(replace(self._config, flags=flags))
+
+    def use_returns(self, on: bool) -> None:
+        """Have answers to what the host forwards for containers come back through the host."""
+        flags = self._config.flags & ~ConfigFlags.RETURNS
+        if on:
+            flags |= ConfigFlags.RETURNS
         if flags != self._config.flags:
             self._write_config(replace(self._config, flags=flags))
 
@@ -363,8 +371,7 @@ class Datapath:
     def _allow_lookups(self, ifindex: int) -> None:
         """Let the kernel answer route lookups that name our port as the way in: it does so only for routers."""
         try:
-            path = Path("/proc/sys/net/ipv4/conf") / socket.if_indextoname(ifindex) / "forwarding"
-            path.write_text("1")
+            sysctl.write(f"net/ipv4/conf/{socket.if_indextoname(ifindex)}/forwarding", "1")
         except OSError as error:
             raise KernelError("turn on forwarding for", f"ifindex {ifindex}", error.errno or errno.EIO) from None
 

@@ -12,7 +12,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -21,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from ripstop.core.address import Range
 from ripstop.core.errors import ConflictError, KernelError, NotFoundError
 from ripstop.core.names import UnderlayIp
-from ripstop.kernel import netns, rtnl
+from ripstop.kernel import netns, rtnl, sysctl
 
 HOST_INTERFACE = "ripstop0"
 HOST_PORT = "ripstop0p"
@@ -313,7 +312,7 @@ class Links:
     def _silence(self, name: str) -> None:
         """Keep the host's own IPv6 chatter (router solicitations, MLD) off a port: the port is not a station."""
         with contextlib.suppress(FileNotFoundError):  # no IPv6 in this kernel
-            Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+            sysctl.write(f"net/ipv6/conf/{name}/disable_ipv6", "1")
 
     def _links_of(self, index: int) -> Sequence[Any]:
         """Return what there is to know of one device, nothing if it is gone."""
@@ -384,7 +383,7 @@ def _announce_addresses(ifname: str) -> None:
                 (f"ipv6/conf/{ifname}/accept_dad", "0"))  # fmt: skip
     for path, value in settings:
         with contextlib.suppress(OSError):  # no IPv6, or a read-only /proc/sys: these are refinements
-            Path("/proc/sys/net", path).write_text(value)
+            sysctl.write(f"net/{path}", value)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Masquerading of what leaves the overlay, in an nftables table of our own; no other table is touched.
+"""Masquerading between the overlay and the rest, in an nftables table of our own; no other table is touched.
 
 The whole table is replaced in one transaction, so there is never a moment with half of it.
 """
@@ -11,7 +11,7 @@ TABLE = "ripstop"
 
 
 def masquerade(universe: str, interface: str) -> None:
-    """Masquerade packets from the overlay that leave the host by anything but the overlay's interface.
+    """Masquerade what leaves the overlay, and what the host sends into it under a foreign address.
 
     Args:
         universe: overlay range as CIDR.
@@ -20,6 +20,13 @@ def masquerade(universe: str, interface: str) -> None:
     Raises:
         KernelError: nft is missing or the kernel refused.
     """
+    leaving = f'ip saddr {universe} ip daddr != {universe} ip daddr != 224.0.0.0/4 oifname != "{interface}" masquerade'
+    # The host's own packet may have got an address of the overlay only by NAT, when it had another source already; and
+    # who answers that would not come back by this host.
+    entering = f'oifname "{interface}" ip saddr != {universe} fib saddr type local masquerade'
+    # What goes back where it came from does so because NAT gave it another target: a redirect would send the container
+    # there with the address that was replaced.
+    redirect = f'oifname "{interface}" icmp type redirect drop'
     _run(
         f"""
         table ip {TABLE} {{ }}
@@ -27,7 +34,12 @@ def masquerade(universe: str, interface: str) -> None:
         table ip {TABLE} {{
             chain postrouting {{
                 type nat hook postrouting priority srcnat; policy accept;
-                ip saddr {universe} ip daddr != {universe} ip daddr != 224.0.0.0/4 oifname != "{interface}" masquerade
+                {leaving}
+                {entering}
+            }}
+            chain output {{
+                type filter hook output priority filter; policy accept;
+                {redirect}
             }}
         }}
         """

@@ -266,6 +266,19 @@ def test_space_behind_a_cut_is_named() -> None:
     assert world.address(again) in Range(FIRST + 21, FIRST + 32)
 
 
+def test_thousands_that_wait_for_the_same_are_each_told_why() -> None:
+    world = World(2, Random(1))
+    world.allocate(1, "a")
+    world.run(1.0)
+    world.split([1])
+    requests = [world.allocate(1, f"c{number}", wait=1.0) for number in range(3000)]
+    given = [request for request in requests if request in world.results]
+    assert len({world.address(request) for request in given}) == len(given) == 14
+    world.run(2.0, step=0.5)
+    reasons = {str(world.error(request)) for request in requests if request not in given}
+    assert reasons == {f"no address of {UNIVERSE} is free; {peer_name(2)} owns 15 of them and cannot be reached"}
+
+
 def test_a_silent_peer_is_passed_over() -> None:
     world = World(3, Random(1), init=Seed((B, C)))
     world.run(1.0)  # both know the newcomer now

@@ -328,8 +328,10 @@ class Allocator:
         if result is not None:
             out.answer(pending.request, result)
             return
+        is_known = any(one.want == pending.want for one in self._pending)
         self._pending.append(pending)
-        self._settle(now, out)
+        if not is_known:  # of thousands that wait for the same, each would look at all
+            self._settle(now, out)
 
     def _attempt(self, pending: Pending, out: Outbox) -> int | RequestError | None:
         """Answer a request if what is here is enough for that; None if it must wait."""

@@ -1,0 +1,149 @@
+"""The manifest is the chart with its defaults, Kubernetes' own tools take it, and it asks for what is needed alone."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ripstop import __version__
+from ripstop.cli.grammar import build
+from tests.kubernetes.apiserver import ApiServer
+
+ROOT = Path(__file__).parents[2]
+HERE = ROOT / "deploy/kubernetes"
+TOOLS = ROOT / "build/tools"
+Object = dict[str, Any]
+
+
+def tool(name: str, *words: str) -> str:
+    program = TOOLS / name
+    assert program.exists(), f"{program} is missing; `make kube-tools` fetches it"
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rendered(*words: str) -> list[Object]:
+    text = tool("helm", "template", "ripstop", str(HERE / "chart"), "--namespace", "kube-system", *words)
+    return list(yaml.safe_load_all(text))
+
+
+def written(name: str = "ripstop.yaml") -> list[Object]:
+    return list(yaml.safe_load_all((HERE / name).read_text()))
+
+
+def daemon_set(objects: list[Object]) -> Object:
+    (found,) = [one for one in objects if one["kind"] == "DaemonSet"]
+    return found
+
+
+def containers(objects: list[Object]) -> dict[str, Object]:
+    return {one["name"]: one for one in daemon_set(objects)["spec"]["template"]["spec"]["containers"]}
+
+
+def test_the_manifest_is_the_chart_with_its_defaults() -> None:
+    assert written() == rendered(), "run `make manifest`"
+
+
+def test_the_chart_is_of_this_version_and_well_formed() -> None:
+    chart = yaml.safe_load((HERE / "chart/Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+    tool("helm", "lint", "--strict", str(HERE / "chart"))
+    for name in ("ripstop.yaml", "uninstall.yaml"):
+        for container in containers(written(name)).values():
+            assert container["image"] == f"localhost/ripstop:{__version__}"
+
+
+def test_what_is_chosen_reaches_the_daemon() -> None:
+    command = containers(rendered("--set", "range=10.64.0.0/16,flags={--mtu=1400}"))["daemon"]["command"]
+    assert "--range=10.64.0.0/16" in command
+    assert command[-1] == "--mtu=1400"
+    assert "image: registry.example/r:9" in tool(
+        "helm", "template", "x", str(HERE / "chart"), "--set", "image.repository=registry.example/r,image.tag=9"
+    )
+
+
+@pytest.mark.parametrize("name", ["ripstop.yaml", "uninstall.yaml"])
+def test_kubectl_takes_it(api: ApiServer, tmp_path: Path, name: str) -> None:
+    port, api.token = api.listen(), ""  # kubectl sends none in clear
+    config = tmp_path / "config"
+    config.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                "users": [{"name": "test", "user": {}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            }
+        )
+    )
+    said = tool("kubectl", f"--kubeconfig={config}", f"--cache-dir={tmp_path}", "apply", "--dry-run=client",
+                "--validate=false", "-f", str(HERE / name))  # fmt: skip
+    assert said.count("created (dry run)") == len(written(name))
+
+
+@pytest.mark.parametrize("name", ["ripstop.yaml", "uninstall.yaml"])
+def test_every_field_of_the_daemon_set_is_one_that_kubernetes_knows(tmp_path: Path, name: str) -> None:
+    """`kubectl set --local` reads into Kubernetes' own types, and writes what it has understood."""
+    (tmp_path / "set.json").write_text(json.dumps(daemon_set(written(name))))
+    first = next(iter(containers(written(name))))
+    understood = json.loads(
+        tool("kubectl", "set", "image", "--local", "-o", "json", "-f", str(tmp_path / "set.json"), f"{first}=another")
+    )
+    wanted = daemon_set(written(name))
+    wanted["spec"]["template"]["spec"]["containers"][0]["image"] = "another"
+    assert missing(wanted, understood) == []
+
+
+def missing(wanted: object, found: object, at: str = "") -> list[str]:
+    """Return what is in `wanted` and not in `found`."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return [
+            one for key, value in wanted.items()
+            for one in (missing(value, found[key], f"{at}.{key}") if key in found else [f"{at}.{key}"])
+        ]  # fmt: skip
+    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        return [
+            one for at_, pair in enumerate(zip(wanted, found, strict=True)) for one in missing(*pair, f"{at}[{at_}]")
+        ]
+    return [] if wanted == found else [f"{at}: {wanted} is {found}"]
+
+
+def test_it_may_do_what_it_does_and_no_more() -> None:
+    pod = daemon_set(written())["spec"]["template"]["spec"]
+    assert pod["hostNetwork"] is True
+    assert not {"hostPID", "hostIPC"} & pod.keys()
+    for name, container in containers(written()).items():
+        context = container["securityContext"]
+        assert context["capabilities"]["drop"] == ["ALL"], name
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert "privileged" not in context
+    allowed = {
+        (resource, verb)
+        for one in written()
+        if one["kind"] in ("ClusterRole", "Role")
+        for rule in one["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert allowed == {
+        ("nodes", "get"), ("nodes", "list"), ("nodes", "watch"), ("nodes/status", "patch"), ("configmaps", "get"),
+        *(("leases", verb) for verb in ("get", "list", "create", "patch", "delete")),
+    }  # fmt: skip
+
+
+def test_its_commands_are_commands_of_ours() -> None:
+    parser = build().parser
+    for name in ("daemon", "agent"):
+        command = containers(written())[name]["command"]
+        assert command[0] == "ripstop"
+        args = parser.parse_args(command[1:])
+        assert args.kubernetes_command == name
+    flags = parser.parse_args(containers(written())["daemon"]["command"][1:]).flags
+    assert parser.parse_args(["daemon", *flags]).log_level == "info"
