@@ -127,7 +127,7 @@ def test_what_earlier_plugins_made_stays_in_the_result() -> None:
 def test_check_needs_a_result_with_the_interface() -> None:
     with pytest.raises(CniError, match="prevResult"):
         expected(decode(body()))
-    malformed: tuple[object, ...] = ([], 7)
-    for interfaces in malformed:
+    wrong: tuple[Any, ...] = ([], 7)
+    for interfaces in wrong:
         with pytest.raises(CniError, match="prevResult"):
             expected(decode(body(prevResult={"interfaces": interfaces})))

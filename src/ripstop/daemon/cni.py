@@ -180,7 +180,7 @@ class Cni:
         else:
             subnet = Range.parse(str(IPv4Interface(wanted).network))
         try:
-            return await self._containers.gateway(subnet, WAIT)
+            return await self._containers.exposure.gateway(subnet, WAIT)
         except ConflictError as error:
             raise CniError(Code.LATER, f"this host is given an address right now: {error}") from None
 
