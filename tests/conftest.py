@@ -3,6 +3,10 @@
 import signal
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("laws", deadline=None)  # how long an example takes is for benchmarks to tell
+settings.load_profile("laws")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,9 @@
 
 import contextlib
 import itertools
+import os
 import random
+import signal
 import socket
 import struct
 from collections import Counter
@@ -213,6 +215,26 @@ def test_what_may_not_be_answered_is_not(names: Server) -> None:
             asker.send(junk)
             asker.send(dns.message.make_query("db.prod.ripstop.local", "A", id=7).to_wire())
             assert dns.message.from_wire(asker.recv(4096)).id == 7
+
+
+def test_who_cannot_be_answered_keeps_nobody_else_from_it(names: Server) -> None:
+    """Port 0 is no port to send to, so the kernel refuses in the midst of many answers."""
+    payload = dns.message.make_query("db.prod.ripstop.local", "A").to_wire()
+    nowhere = struct.pack("!4H", 0, 53, 8 + len(payload), 0) + payload
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker,
+    ):
+        asker.connect(("127.0.0.1", 53))
+        asker.settimeout(PATIENCE)
+        os.kill(names.process.pid, signal.SIGSTOP)  # so that all come together
+        for _ in range(20):
+            raw.sendto(nowhere, ("127.0.0.1", 0))
+            asker.send(payload)
+            raw.sendto(nowhere, ("127.0.0.1", 0))
+        os.kill(names.process.pid, signal.SIGCONT)
+        assert len([asker.recv(4096) for _ in range(20)]) == 20
+    assert names.until(lambda report: report.counters.get("udp", 0) >= 60).counters["unsent"] == 40
 
 
 def test_a_datagram_that_is_too_long_is_refused(names: Server) -> None:

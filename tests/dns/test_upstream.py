@@ -1,5 +1,6 @@
 """Names of others: asked of the host's resolvers, for those who may ask, and only true answers handed on."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -60,6 +61,14 @@ def test_who_is_silent_or_gone_or_cannot_tell_is_passed_over(resolver: Server) -
     assert "status: SERVFAIL" in dig("d.example.com")
 
 
+def test_who_cannot_be_reached_at_all_is_passed_over(server: Server, resolv_conf: Path) -> None:
+    resolv_conf.write_text(names_of(["fe80::1%nowhere", "192.0.2.1", "2001:db8::1", FIRST]))
+    server.listen(HERE)
+    with upstream(FIRST):
+        assert short("a.example.com") == ["192.0.2.1"]
+        assert short("+tcp", "b.example.com") == ["192.0.2.1"]
+
+
 def test_a_long_answer_is_asked_for_over_tcp_and_handed_on_as_the_client_can_take_it(resolver: Server) -> None:
     def many(query: dns.message.Message, stream: bool) -> list[bytes]:
         made = dns.message.make_response(query)
@@ -107,12 +116,15 @@ def test_a_liar_is_not_believed(resolver: Server) -> None:
 
 def test_an_answer_from_elsewhere_is_not_believed(resolver: Server) -> None:
     """The id, the port and the name are right, but another address, or another port of it, answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as liar, upstream(FIRST) as first:
-        liar.bind(("127.0.0.66", 53))
+    with contextlib.ExitStack() as stack, upstream(FIRST) as first:
+        liars = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+        liars[0].bind(("127.0.0.66", 53))
+        liars[1].bind((FIRST, 5353))
 
         def lie_first(query: dns.message.Message, _stream: bool) -> list[bytes]:
             port = first.asked[-1][1]
-            liar.sendto(right(query, "198.51.100.66").to_wire(), ("127.0.0.1", port))
+            for liar in liars:
+                liar.sendto(right(query, "198.51.100.66").to_wire(), ("127.0.0.1", port))
             return [right(query).to_wire()]
 
         with upstream(SECOND, lambda q, s: []):

@@ -1,6 +1,7 @@
 """What a runtime may ask, and how it is refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -107,6 +108,12 @@ def test_a_result_has_the_form_of_its_version_and_is_understood_again(version: s
     assert (expected(again).mac, expected(again).addresses) == (MADE.mac, MADE.addresses)
 
 
+def test_a_gateway_is_told_where_it_can_be_reached() -> None:
+    made = replace(MADE, addresses=("10.32.0.5/12", "10.99.0.5/24"))
+    ips = json.loads(render(decode(body()), made))["ips"]
+    assert [ip.get("gateway") for ip in ips] == ["10.32.0.1", None]
+
+
 def test_what_earlier_plugins_made_stays_in_the_result() -> None:
     before = {
         "interfaces": [{"name": "lo", "sandbox": "/run/netns/c1"}],
@@ -120,7 +127,7 @@ def test_what_earlier_plugins_made_stays_in_the_result() -> None:
 def test_check_needs_a_result_with_the_interface() -> None:
     with pytest.raises(CniError, match="prevResult"):
         expected(decode(body()))
-    malformed: tuple[object, ...] = ([], 7)
-    for interfaces in malformed:
+    wrong: tuple[Any, ...] = ([], 7)
+    for interfaces in wrong:
         with pytest.raises(CniError, match="prevResult"):
             expected(decode(body(prevResult={"interfaces": interfaces})))

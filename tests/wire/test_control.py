@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ripstop.core.dns.messages import MAX_CONTAINER, Binding, Bindings, Service, shard_of
 from ripstop.core.errors import ProtocolError
 from ripstop.core.ipam.messages import Ballot, RingStart, SpaceAnswer, SpaceWanted, Token, Word, WordWanted
 from ripstop.core.mesh.limits import BUCKETS, MAX_VERSION
@@ -69,6 +70,18 @@ entries = st.one_of(
         names,
     ),
     st.builds(
+        lambda version, name, one: Entry(f"dns/{name}/{shard_of(one.key)}", version, Bindings((one,))),
+        versions,
+        names,
+        st.builds(
+            Binding,
+            st.sampled_from(["web", "Db.prod", "_sip"]),
+            texts.filter(lambda text: len(text) <= MAX_CONTAINER),
+            st.sampled_from([bytes(4), bytes(16)]),
+            st.sampled_from([(), (Service("http", "tcp", 80),)]),
+        ),
+    ),
+    st.builds(
         lambda version, name, wants: Entry(f"mcast/{name}/7", version, Wants(wants)),
         versions,
         names,
@@ -111,7 +124,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
                 positive,
                 texts,
                 owners,
-                st.lists(st.tuples(names, positive, positive, names), max_size=3).map(tuple),
+                st.lists(st.tuples(names, positive, positive, names, st.booleans()), max_size=3).map(tuple),
                 st.lists(st.tuples(positive, tokens), max_size=3).map(tuple),
             ),
         ),

@@ -86,8 +86,13 @@ class Cni:
                 path.unlink(missing_ok=True)
                 continue
             async with self._alone(request):
-                if path.exists():  # else it was done, and the same container may be back
+                if not path.exists():
+                    continue  # it was done meanwhile, and the same container may be back
+                try:
                     await self._containers.remove(request.container, request.ifname)
+                except RipstopError as error:
+                    log.error("%s of %s stays until the next start: %s", request.ifname, request.container, error)
+                else:
                     path.unlink(missing_ok=True)
 
     async def _serve(self, request: Request, is_heard: Callable[[], bool]) -> bytes:
@@ -174,7 +179,10 @@ class Cni:
             subnet = self._config.subnet if name == "default" else Range.parse(name)
         else:
             subnet = Range.parse(str(IPv4Interface(wanted).network))
-        return await self._containers.gateway(subnet, WAIT)
+        try:
+            return await self._containers.exposure.gateway(subnet, WAIT)
+        except ConflictError as error:
+            raise CniError(Code.LATER, f"this host is given an address right now: {error}") from None
 
     async def _check(self, request: Request) -> None:
         expected = cni_result.expected(request)

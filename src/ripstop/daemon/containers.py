@@ -1,74 +1,54 @@
-"""Attach, detach, expose: what puts addresses and devices together, and takes them apart again.
+"""Attach and detach: what puts addresses and devices together, and takes them apart again.
 
 Each operation is a few steps with an undo.  What a crash leaves between two steps is put right by `adopt` at the
 next start: a port without a record is deleted, an address without a port is released.
 """
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from ipaddress import IPv4Address
 
 import msgspec
 
-from ripstop.api.types import AttachRequest, DetachRequest, ExposeRequest, GuardRequest
-from ripstop.core.address import Range, format_address, parse_interface
+from ripstop.api.types import AttachRequest, DetachRequest, GuardRequest
+from ripstop.core.address import parse_interface
 from ripstop.core.dns.messages import Binding
 from ripstop.core.errors import ConflictError, NotFoundError, RequestError, RipstopError
 from ripstop.core.events import (
-    AllocateRequested,
-    ClaimRequested,
     NamesDropped,
-    NamesRequested,
     PortsChanged,
     Reconciled,
-    ReleaseRequested,
 )
-from ripstop.core.names import ContainerId, Holder, PortId
+from ripstop.core.names import Holder, PortId
 from ripstop.daemon import naming, ports
 from ripstop.daemon.aftermath import Aftermath
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.exposure import EXPOSE_KEY, EXPOSED, Exposure
 from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
+from ripstop.daemon.holders import Holders
 from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import PortRecord
 from ripstop.daemon.reconciler import Reconciler
+from ripstop.daemon.reservations import Reservations
 from ripstop.store.sqlite import Store, StoreError
 
 log = logging.getLogger("ripstop.containers")
-EXPOSED = ContainerId("host/ripstop0")  # who holds the host's own overlay addresses
-MAX_WAIT = 3600.0  # seconds
-_EXPOSE_KEY = "host/expose"
-
-
-class ExposeRecord(msgspec.Struct, frozen=True):
-    """The host's own addresses, as kept on disk."""
-
-    addresses: tuple[str, ...] = ()
-    masquerade: bool = True
-    names: tuple[Registration, ...] = ()
 
 
 class Containers:
-    """Every interface of ours in a container, and the host's own."""
+    """Every interface of ours in a container."""
 
     def __init__(
         self, config: Config, name: str, store: Store, driver: Driver, kernel: KernelThread, host: Host,
-        reconciler: Reconciler, aftermath: Aftermath, listen: Callable[[tuple[str, ...]], None],
+        reconciler: Reconciler, aftermath: Aftermath, holders: Holders, exposure: Exposure, reservations: Reservations,
     ) -> None:  # fmt: skip
-        """Begin with nothing; `listen` is told what addresses the host has on the overlay, as they change."""
-        self._listen = listen
         self._config, self._name, self._store, self._driver = config, name, store, driver
         self._kernel, self._host, self._reconciler = kernel, host, reconciler
-        self._aftermath = aftermath
-        self._busy: set[str] = set()
+        self._aftermath, self._holders, self._reservations = aftermath, holders, reservations
         self._ports: dict[str, PortRecord] = {}
-        self._leaving: dict[ContainerId, tuple[tuple[str, ...], asyncio.TimerHandle]] = {}  # gone by themselves lately
-        self._gateways = asyncio.Lock()  # held while one is found or made
-        self.exposed = ExposeRecord()
+        self.exposure = exposure
 
     @property
     def ports(self) -> tuple[PortRecord, ...]:
@@ -86,40 +66,28 @@ class Containers:
                 log.warning("%s of %s was found in the kernel, with %s", port.ifname, port.netns, port.addresses)
                 changes.append((port.key, ports.encode(port)))
         self._store.put(changes)
-        if _EXPOSE_KEY in (found := self._store.load(_EXPOSE_KEY)):
-            self.exposed = msgspec.msgpack.decode(found[_EXPOSE_KEY], type=ExposeRecord)
-        if self.exposed.addresses:
-            await self._kernel.run(
-                lambda: self._host.expose(self.exposed.addresses, self._config.universe, self.exposed.masquerade)
-            )
-        self._listen(self.exposed.addresses)
+        await self.exposure.adopt()
         self.reconcile()
-        await self._tell_ports()
+        self._driver.post(PortsChanged(await self._kernel.run(self._host.group_ports)))
 
     def bindings(self) -> dict[Holder, tuple[Binding, ...]]:
         """Return which names there are, by interface."""
         found = {
             Holder(port.holder): naming.bindings(port.container, port.addresses, port.names) for port in self.ports
         }
-        found[Holder(EXPOSED)] = naming.bindings(ports.HOST, self.exposed.addresses, self.exposed.names)
+        found[Holder(EXPOSED)] = self.exposure.record.bindings
         return {holder: bindings for holder, bindings in found.items() if bindings}
 
     def reconcile(self) -> None:
         """Have the node believe what is there; nothing while a request is half-way."""
-        if self._busy:
+        if self._reservations:
             return
         living = {port.holder: port.addresses for port in self.ports}
-        living |= {holder: addresses for holder, (addresses, _) in self._leaving.items()}
-        if self.exposed.addresses:
-            living[EXPOSED] = self.exposed.addresses
+        living |= self._holders.leaving
+        if self.exposure.record.addresses:
+            living[EXPOSED] = self.exposure.record.addresses
         numbers = {holder: tuple(parse_interface(text)[0] for text in has) for holder, has in living.items()}
         self._driver.post(Reconciled(numbers))
-
-    def close(self) -> None:
-        """Release nothing any more."""
-        for _, timer in self._leaving.values():
-            timer.cancel()
-        self._leaving.clear()
 
     async def attach(self, request: AttachRequest, gateway: str = "", *, soon: bool = True) -> PortRecord:
         """Put an interface into a container.
@@ -142,7 +110,7 @@ class Containers:
         if container == ports.HOST:
             raise RequestError(f"container id {container} is this host's own; give another --id")
         name = ports.port_name(inode, request.ifname)
-        async with self._reserved(name):
+        with self._reservations.of(name):
             if name in self._ports:
                 held = ", ".join(self._ports[name].addresses)
                 raise ConflictError(
@@ -152,9 +120,8 @@ class Containers:
             if any(port.holder == holder for port in self.ports):
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
             names = naming.registrations(request.hostnames, self._config.dns_domain.removesuffix("."))
-            gateway = gateway or (self._gateway() if request.gateway else "")
-            self._come_back(holder)
-            addresses = await self._take(holder, request.addresses, request.wait)
+            gateway = gateway or (self.exposure.first() if request.gateway else "")
+            addresses = await self._holders.take(holder, request.addresses, request.wait)
             await self._aftermath.is_gone(name)
             mac = request.mac or ports.port_mac(self._name, container, request.ifname)
             port = PortRecord(
@@ -165,7 +132,7 @@ class Containers:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
                 listening = await self._create(port, gateway, request.multicast_route, soon)
-                await self._use_names(Holder(holder), naming.bindings(container, addresses, names))
+                await self._holders.use_names(Holder(holder), naming.bindings(container, addresses, names))
             except BaseException as error:
                 await self._forget(port)
                 if isinstance(error, StoreError):
@@ -203,38 +170,12 @@ class Containers:
         """Take an interface out of a container, whatever of it is left; nothing is fine."""
         port = self.find(container, ifname)
         if port is None:
-            if (holder := ports.holder(container, ifname)) in self._leaving:
-                self._come_back(holder)
-                self._release(holder)
+            if (holder := ports.holder(container, ifname)) in self._holders.leaving:
+                self._holders.release(holder)
             return
-        async with self._reserved(port.host_ifname):
+        with self._reservations.of(port.host_ifname):
             await self._forget(port)
         log.info("detached %s of %s, free again: %s", port.ifname, port.container, ", ".join(port.addresses))
-
-    async def gateway(self, subnet: Range, wait: float) -> str:
-        """Return an address of this host in `subnet`, taking one if there is none yet.
-
-        Raises:
-            RequestError: none can be had.
-        """
-        async with self._gateways:
-            if not (found := self._exposed_in(subnet)):
-                await self.expose(ExposeRequest((f"net:{subnet}",), self.exposed.masquerade, wait))
-                found = self._exposed_in(subnet)
-        return found
-
-    def _exposed_in(self, subnet: Range) -> str:
-        exposed = (address.partition("/")[0] for address in self.exposed.addresses)
-        return next((address for address in exposed if int(IPv4Address(address)) in subnet), "")
-
-    def _come_back(self, holder: ContainerId) -> None:
-        """Let a container that was gone for a moment have its addresses again."""
-        if holder in self._leaving:
-            self._leaving.pop(holder)[1].cancel()
-
-    def _release(self, holder: ContainerId) -> None:
-        self._leaving.pop(holder, None)
-        self._driver.post(ReleaseRequested(holder))
 
     async def _forget(self, port: PortRecord, grace: float = 0.0) -> None:
         """Undo an attach or do a detach: the address comes last, so that it is never in two hands.
@@ -249,17 +190,8 @@ class Containers:
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
             self._store.put([(port.key, None)])
-        self._come_back(port.holder)
-        if grace > 0:
-            timer = asyncio.get_running_loop().call_later(grace, self._release, port.holder)
-            self._leaving[port.holder] = port.addresses, timer
-        else:
-            self._release(port.holder)
+        self._holders.release(port.holder, port.addresses, grace)
         self._driver.post(PortsChanged(listening))
-
-    async def _tell_ports(self) -> None:
-        """Have the node know which ports there are."""
-        self._driver.post(PortsChanged(await self._kernel.run(self._host.group_ports)))
 
     async def detach(self, request: DetachRequest) -> tuple[PortRecord, ...]:
         """Take interfaces out of a container.
@@ -269,7 +201,7 @@ class Containers:
         """
         found = await self._find(request)
         for port in found:
-            async with self._reserved(port.host_ifname):
+            with self._reservations.of(port.host_ifname):
                 await self._forget(port)
                 await self._aftermath.is_gone(port.host_ifname)
             log.info("detached %s of %s, free again: %s", port.ifname, port.netns, ", ".join(port.addresses))
@@ -289,7 +221,7 @@ class Containers:
         for wanted in changed:
             _ = wanted.guard  # refuse what has too many addresses before anything is changed
         for port, wanted in zip(found, changed, strict=True):
-            async with self._reserved(port.host_ifname):
+            with self._reservations.of(port.host_ifname):
                 if self._ports.get(port.host_ifname) != port:
                     raise ConflictError(f"{port.ifname} of {port.netns} has changed meanwhile; try again")
                 await self._guard(port, wanted)
@@ -344,55 +276,10 @@ class Containers:
         """Forget ports whose container went away by itself."""
         for name in names:
             port = self._ports.get(name)
-            if port is not None and name not in self._busy:
+            if port is not None and name not in self._reservations:
                 grace, addresses = self._config.grace, ", ".join(port.addresses)
                 log.info("%s of %s is gone, free again in %g s: %s", port.ifname, port.netns, grace, addresses)
                 await self._forget(port, grace)
-
-    async def expose(self, request: ExposeRequest) -> ExposeRecord:
-        """Give the host addresses on the overlay; asked again without any, the ones it has are the answer.
-
-        Raises:
-            RequestError: refused, and nothing was changed.
-        """
-        async with self._reserved("expose"):
-            if self.exposed.addresses and not request.addresses:
-                addresses = self.exposed.addresses
-            else:
-                wanted = tuple(text for text in request.addresses if text not in self.exposed.addresses)
-                new = await self._take(EXPOSED, wanted or request.addresses, request.wait)
-                addresses = tuple(dict.fromkeys(self.exposed.addresses + new))
-            record = ExposeRecord(addresses, request.masquerade, self.exposed.names)
-            try:
-                self._store.put([(_EXPOSE_KEY, msgspec.msgpack.encode(record))])
-                if not record.masquerade:
-                    await self._kernel.run(lambda: self._host.hide(()))
-                await self._kernel.run(lambda: self._host.expose(addresses, self._config.universe, record.masquerade))
-                await self._use_names(Holder(EXPOSED), naming.bindings(ports.HOST, addresses, record.names))
-            except RipstopError as error:
-                await self._hide(addresses)
-                raise RequestError(str(error)) from None
-            self.exposed = record
-            self._listen(addresses)
-            await self._tell_ports()
-        return record
-
-    async def hide(self) -> tuple[str, ...]:
-        """Take the host's overlay addresses away; none is fine."""
-        async with self._reserved("expose"):
-            addresses = self.exposed.addresses
-            await self._hide(addresses)
-        return addresses
-
-    async def _hide(self, addresses: tuple[str, ...]) -> None:
-        self._driver.post(NamesDropped(Holder(EXPOSED)))
-        self._listen(())
-        await self._kernel.run(lambda: self._host.hide(addresses))
-        self.exposed = ExposeRecord()
-        with contextlib.suppress(StoreError):
-            self._store.put([(_EXPOSE_KEY, None)])
-        self._driver.post(ReleaseRequested(EXPOSED))
-        await self._tell_ports()
 
     async def name_port(self, port: PortRecord, names: tuple[Registration, ...]) -> None:
         """Have an interface be known by these names and no others.
@@ -400,101 +287,19 @@ class Containers:
         Raises:
             RequestError: refused, and nothing was changed.
         """
-        async with self._reserved(port.host_ifname):
+        with self._reservations.of(port.host_ifname):
             if self._ports.get(port.host_ifname) != port:
                 raise ConflictError(f"{port.ifname} of {port.container} has changed meanwhile; try again")
             renamed = msgspec.structs.replace(port, names=names)
             before, after = (naming.bindings(one.container, one.addresses, one.names) for one in (port, renamed))
-            await self._rename(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
+            await self._holders.rename(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
             self._ports[port.host_ifname] = renamed
-
-    async def name_host(self, names: tuple[Registration, ...]) -> None:
-        """Have the host's own interface be known by these names and no others.
-
-        Raises:
-            RequestError: refused, and nothing was changed.
-        """
-        async with self._reserved("expose"):
-            record = msgspec.structs.replace(self.exposed, names=names)
-            before, after = (naming.bindings(ports.HOST, one.addresses, one.names) for one in (self.exposed, record))
-            await self._rename(Holder(EXPOSED), before, after, (_EXPOSE_KEY, msgspec.msgpack.encode(record)))
-            self.exposed = record
-
-    async def _rename(
-        self, holder: Holder, before: tuple[Binding, ...], after: tuple[Binding, ...], item: tuple[str, bytes]
-    ) -> None:
-        try:
-            await self._use_names(holder, after)
-            self._store.put([item])
-        except RipstopError as error:
-            with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
-                await self._use_names(holder, before)
-            raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
-
-    async def _use_names(self, holder: Holder, bindings: tuple[Binding, ...]) -> None:
-        if bindings or self._driver.node.dns.bindings(holder):
-            await self._driver.ask(lambda request: NamesRequested(request, holder, bindings))
 
     async def forget_all(self) -> None:
         """Drop the records of everything attached; the devices themselves go with the host."""
         with contextlib.suppress(StoreError):
-            self._store.put([*((port.key, None) for port in self.ports), (_EXPOSE_KEY, None)])
+            self._store.put([*((port.key, None) for port in self.ports), (EXPOSE_KEY, None)])
         self._ports.clear()
-
-    def _gateway(self) -> str:
-        if not self.exposed.addresses:
-            raise RequestError("no gateway: the host has no overlay address; run `ripstop expose` first")
-        return self.exposed.addresses[0].partition("/")[0]
-
-    async def _take(self, holder: ContainerId, wanted: tuple[str, ...], wait: float) -> tuple[str, ...]:
-        """Allocate or claim every address asked for; none is kept if one fails."""
-        check_wait(wait)
-        if len(set(wanted)) != len(wanted):
-            raise RequestError("an address is asked for twice")
-        taken: list[str] = []
-        try:
-            for text in wanted or ("net:default",):  # one after the other: a failure must know what to undo
-                found = await self._take_one(holder, text, wait)
-                if any(found.partition("/")[0] == known.partition("/")[0] for known in taken):
-                    raise RequestError(f"{text} overlaps what else is asked for: {found} would be there twice")
-                taken.append(found)
-        except BaseException:
-            if taken:
-                self._driver.post(ReleaseRequested(holder))
-            raise
-        return tuple(taken)
-
-    async def _take_one(self, holder: ContainerId, text: str, wait: float) -> str:
-        if text.startswith("net:"):
-            name = text.removeprefix("net:")
-            subnet = self._config.subnet if name == "default" else Range.parse(name)
-            if not self._config.universe.covers(subnet):
-                raise RequestError(f"subnet {subnet} is not within the range {self._config.range}")
-            found = await self._driver.ask(lambda request: AllocateRequested(request, holder, subnet, wait))
-            return f"{format_address(found)}/{33 - len(subnet).bit_length()}"
-        number, length = parse_interface(text)
-        address = IPv4Address(number)
-        if address.is_multicast or address.is_loopback or address.is_unspecified or address.is_reserved:
-            raise RequestError(f"address {text} cannot be that of an interface")
-        await self._driver.ask(lambda request: ClaimRequested(request, holder, number, wait))
-        return f"{address}/{length}"
-
-    @contextlib.asynccontextmanager
-    async def _reserved(self, name: str) -> AsyncIterator[None]:
-        """Keep two requests from working on one interface at once."""
-        if name in self._busy:
-            raise ConflictError("another request is working on this interface; try again")
-        self._busy.add(name)
-        try:
-            yield
-        finally:
-            self._busy.discard(name)
-
-
-def check_wait(wait: float) -> None:
-    """Refuse to wait for ever, or not at all."""
-    if not 0 < wait <= MAX_WAIT:
-        raise RequestError(f"wait {wait} is not within 0..{MAX_WAIT:g} seconds")
 
 
 def _check_ifname(name: str) -> None:

@@ -23,9 +23,10 @@ from ripstop.core.names import PeerName, is_peer_name
 from ripstop.core.node import Node
 from ripstop.daemon import views
 from ripstop.daemon.config import Config, parse_target
-from ripstop.daemon.containers import Containers, check_wait
+from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.guards import guard_names
+from ripstop.daemon.holders import check_wait
 from ripstop.daemon.host import Host
 from ripstop.daemon.logs import Recent
 from ripstop.daemon.membership import Membership
@@ -99,7 +100,7 @@ class Controller:
             reachable=len([peer for peer in peers if peer.state in ("direct", "relayed")]),
             connections=len([found for found in views.connections(mesh) if found.control == "established"]),
             containers=len(self._containers.ports),
-            exposed=self._containers.exposed.addresses,
+            exposed=self._containers.exposure.record.addresses,
             settled=not waiting,
             waiting=waiting,
             drops=tuple(types.Drop(reason, count) for reason, count in self._host.datapath.drops().items() if count),
@@ -203,11 +204,11 @@ class Controller:
 
     async def expose(self, request: types.ExposeRequest) -> types.Exposed:
         """Answer `expose`."""
-        return types.Exposed(HOST_INTERFACE, (await self._containers.expose(request)).addresses)
+        return types.Exposed(HOST_INTERFACE, (await self._containers.exposure.expose(request)).addresses)
 
     async def hide(self, _request: None) -> types.Exposed:
         """Answer `hide`."""
-        return types.Exposed(HOST_INTERFACE, await self._containers.hide())
+        return types.Exposed(HOST_INTERFACE, await self._containers.exposure.hide())
 
     async def prime(self, request: types.PrimeRequest) -> None:
         """Answer `prime`."""

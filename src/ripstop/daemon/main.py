@@ -30,6 +30,8 @@ from ripstop.daemon.containers import Containers
 from ripstop.daemon.controller import Controller
 from ripstop.daemon.double import refuse_double
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.exposure import Exposure
+from ripstop.daemon.holders import Holders
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.lock import Lock
@@ -38,6 +40,7 @@ from ripstop.daemon.metrics.collector import Metrics
 from ripstop.daemon.names import Names
 from ripstop.daemon.nameserver import NameServer, NameServerConfig
 from ripstop.daemon.reconciler import Reconciler
+from ripstop.daemon.reservations import Reservations
 from ripstop.daemon.sensors import Sensors, source_address
 from ripstop.daemon.shell import Shell
 from ripstop.kernel.link import HOST_INTERFACE
@@ -47,6 +50,9 @@ from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
 
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
+# Seconds that a busy thread keeps the interpreter.  The kernel thread gives it up at every call to the kernel, dozens
+# of times for a port; while many containers come at once, it would wait so long each time to have it back.
+SWITCH_INTERVAL = 0.0002
 
 
 def run(config: Config) -> int:
@@ -58,6 +64,7 @@ def run(config: Config) -> int:
         config.check()
         if os.geteuid() != 0:
             raise StartError("the daemon must run as root: it makes devices and loads eBPF programs")
+        sys.setswitchinterval(SWITCH_INTERVAL)
         recent = logs.start(config.log_level)
         lock = Lock(config.run_dir)
         try:
@@ -153,8 +160,12 @@ class _Daemon:
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
             aftermath = Aftermath(host.delete_ports, host.promote_ports)
-            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath,
+            reservations, holders = Reservations(), Holders(config, store, driver)
+            exposure = Exposure(config, store, driver, self._kernel, host, holders, reservations,
                 lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
+            )  # fmt: skip
+            containers = Containers(config, node.mesh.name, store, driver, self._kernel, host, reconciler, aftermath,
+                holders, exposure, reservations,
             )  # fmt: skip
             sensors = Sensors(self._kernel, host, driver, containers)
             await sensors.start()
@@ -195,7 +206,7 @@ class _Daemon:
             for task in running:
                 task.cancel()
             aftermath.close()
-            containers.close()
+            holders.close()
             if self._take_down:
                 await containers.forget_all()
             if self._take_down:

@@ -160,7 +160,7 @@ class Membership:
             raise RequestError("say which: a namespace or a container id")
         names = await self._kernel.run(self._host.port_names)
         if request.container == HOST:
-            wanted = HOST_INTERFACE if self._containers.exposed.addresses else ""
+            wanted = HOST_INTERFACE if self._containers.exposure.record.addresses else ""
         else:
             inode = identify(request.netns) if request.netns else 0
             wanted = next(

@@ -77,12 +77,12 @@ class Names:
             address = naming.parse_address(request.address)
             await self._name_address(address, change(self._addresses.get(address, ())))
         elif request.container in ("", HOST):
-            if not self._containers.exposed.addresses:
+            if not self._containers.exposure.record.addresses:
                 raise RequestError(
                     "this host has no overlay address; give it one with `ripstop expose`, or say what has the name:"
                     " a container or an address"
                 )
-            await self._containers.name_host(change(self._containers.exposed.names))
+            await self._containers.exposure.use_names(change(self._containers.exposure.record.names))
         else:
             await self._name_container(request.container, change)
 
@@ -115,9 +115,9 @@ class Names:
             if (everywhere or address == wanted) and change(names) != names:
                 await self._name_address(address, change(names))
                 removed = True
-        host = self._containers.exposed.names
+        host = self._containers.exposure.record.names
         if (everywhere or request.container == HOST) and change(host) != host:
-            await self._containers.name_host(change(host))
+            await self._containers.exposure.use_names(change(host))
             removed = True
         for port in self._containers.ports:
             if (everywhere or port.container == request.container) and change(port.names) != port.names:

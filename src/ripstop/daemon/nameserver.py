@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import msgspec
 
@@ -173,7 +174,7 @@ class NameServer:
         with contextlib.suppress(OSError):  # it died; whoever hears it says so
             while True:
                 while self._untold:
-                    keys = list(self._untold)[:CHUNK]
+                    keys = list(islice(self._untold, CHUNK))
                     writer.write(encode(Rows(tuple(self._untold.pop(key) for key in keys))))
                     await writer.drain()
                 if self._places_untold:

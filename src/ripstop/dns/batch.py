@@ -47,6 +47,7 @@ class Batch:
         packets, names, controls, iovecs, self._at = map(
             _address, (self._packets, self._names, self._controls, self._iovecs, self._headers)
         )
+        self._used = COUNT  # of them, since they were as new
         self._first = ctypes.c_void_p(self._at)
         for i in range(COUNT):
             self.lengths[2 * i] = packets + i * SLOT
@@ -58,10 +59,11 @@ class Batch:
 
     def receive(self, fd: Descriptor) -> int:
         """Fill with what has come; return how many, 0 if nothing has."""
-        self._iovecs[:] = self._fresh_iovecs
-        self._headers[:] = self._fresh_headers
-        got: int = _recvmmsg(fd, self._first, _COUNTS[COUNT], _AT_ONCE, None)
-        return max(0, got)
+        used = self._used
+        self._iovecs[: used * _IOVEC] = self._fresh_iovecs[: used * _IOVEC]
+        self._headers[: used * HEADER] = self._fresh_headers[: used * HEADER]
+        self._used = max(0, _recvmmsg(fd, self._first, _COUNTS[COUNT], _AT_ONCE, None))
+        return self._used
 
     def sizes(self, count: int) -> list[int]:
         """Return how long the first datagrams are."""

@@ -35,21 +35,20 @@ class Upstream:
             self._loop.call_at(0.0, lambda: self._failed(exchange))
             return
         self._open[exchange] = opened
-        code = opened.connect_ex((server, self._port))
-        if stream and code == errno.EINPROGRESS:
-            conversation = _Conversation(opened, message)
-            self._loop.watch(opened.fileno(), lambda events: self._talk(exchange, conversation, events), WRITE)
-            return
+        unsent = len(message).to_bytes(2, "big") + message if stream else message
         try:
-            if code:
+            code = opened.connect_ex((server, self._port))
+            if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, "connect")
-            opened.send(message if not stream else len(message).to_bytes(2, "big") + message)
-        except OSError:
+            if not code:
+                unsent = unsent[opened.send(unsent) :]
+        except OSError:  # no way there, or no such interface behind the % of an address
             self._loop.call_at(0.0, lambda: self._failed(exchange))
             return
         if stream:
-            conversation = _Conversation(opened, b"")
-            self._loop.watch(opened.fileno(), lambda events: self._talk(exchange, conversation, events))
+            conversation = _Conversation(opened, unsent)
+            events = WRITE if unsent else READ
+            self._loop.watch(opened.fileno(), lambda had: self._talk(exchange, conversation, had), events)
         else:
             self._loop.watch(opened.fileno(), lambda _: self._read(exchange, opened))
 
@@ -89,9 +88,9 @@ class Upstream:
 class _Conversation:
     """One question and one answer over TCP."""
 
-    def __init__(self, opened: socket.socket, message: bytes) -> None:
+    def __init__(self, opened: socket.socket, unsent: bytes) -> None:
         self.socket: Final = opened
-        self.unsent = len(message).to_bytes(2, "big") + message if message else b""
+        self.unsent = unsent
         self._got = b""
 
     def go_on(self) -> bytes | None:

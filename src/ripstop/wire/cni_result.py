@@ -4,6 +4,7 @@ Source: Container Network Interface Specification 1.1.0, section 5 (result types
 """
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ def render(request: Request, made: Made) -> bytes:
         ip: dict[str, Any] = {"interface": first + 1, "address": address}
         if not request.is_modern:
             ip["version"] = "4"
-        if made.gateway:
+        if made.gateway and IPv4Address(made.gateway) in IPv4Interface(address).network:
             ip["gateway"] = made.gateway
         result.ips.append(ip)
     if made.gateway:
