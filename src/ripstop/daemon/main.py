@@ -177,7 +177,7 @@ class _Daemon:
             if name_server:
                 works.append(name_server.run())
             running = [tasks.create_task(work) for work in works]
-            driver.post(FormerRows(former))
+            await driver.done(FormerRows(former))  # and all before it: whoever asks for the status finds us in it
             membership = Membership(config, store, driver, self._kernel, host, containers)
             await membership.rejoin()
             await control.serve()
