@@ -3,9 +3,7 @@
 from random import Random
 
 from ripstop.core.address import Range
-from ripstop.core.effects import Tell
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
-from ripstop.core.ipam.messages import Word, WordWanted
 from ripstop.core.ipam.paxos import Consensus
 from ripstop.core.names import RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
@@ -257,22 +255,3 @@ def test_an_heir_that_told_nobody_and_lost_its_disk_is_not_forgotten_by_its_cont
     assert [world.ring(1).owner(address) for address in astray] == [peer_name(4)] * 3
     assert owned(world, 1) == SIZE // 4 - 3
     assert world.is_peaceful()
-
-
-def test_whoever_came_back_as_another_is_dead_as_what_it_was() -> None:
-    world = ring_of(3)
-    former = world.ring(1).segments[0].stamped.token.birth
-    world.wipe(1)
-    world.run(5.0)
-
-    def refusal(dead: int, birth: int) -> str:
-        """Ask the third in the second's name for its word against the first."""
-        wanted = WordWanted(world.ring(3).id, 1, birth, gone=((peer_name(1), dead, 0),))
-        effects = world.allocator(3).hear(peer_name(2), wanted, world.now)
-        (word,) = [one.body for one in effects if isinstance(one, Tell) and isinstance(one.body, Word)]
-        return word.refusal
-
-    births = {part.owner: part.stamped.token.birth for part in world.ring(3).segments}
-    assert births[peer_name(1)] != former
-    assert "is alive" in refusal(births[peer_name(1)], births[peer_name(2)])
-    assert refusal(former, births[peer_name(2)]) == ""

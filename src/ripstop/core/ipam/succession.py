@@ -249,10 +249,9 @@ class Succession:
                 return f"{own} has what {name} owned"
             if key[0] == peer:
                 continue
-            is_former = birth != 0 and self.peers.get(dead, birth) not in (0, birth)  # it is here as another by now
-            if dead == self._own and not is_former:
+            if key[0] == self._own:
                 return f"{name} is alive"
-            if dead in reachable and not is_former:
+            if key[0] in reachable:
                 return f"{name} is alive: {own} can reach it"
             if self._lives.get(key, 0) > life:
                 return f"{name} is alive: it has restarted since, and {own} has heard of it"
