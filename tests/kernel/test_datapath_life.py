@@ -245,7 +245,7 @@ def test_tables_change_under_traffic(lab: Lab) -> None:
     source, target = lab.hosts
     third = ShortId(9)
     with nothing_lost(source.containers[0], target.containers[0]):
-        for address in range(20, 40):
+        for address in range(20, 220):
             extra = Hop(third, UnderlayIp(f"192.0.2.{address}"), source.underlay, MTU)
             source.apply(
                 ForwardingTables(
