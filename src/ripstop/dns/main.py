@@ -42,7 +42,9 @@ class Server:
         self._zone = Zone(args.domain, args.ttl, IPv4Network(args.universe))
         self._resolv_conf = ResolvConf(Path(args.resolv_conf))
         self._access = Access((args.universe, *args.allow), is_own)
-        self._forwarder = Forwarder(Upstream(self._loop, self._received, self._failed), self._rng, self._counters)
+        upstream = Upstream(self._loop, self._received, self._failed)
+        # Of the generator for orders, whoever has seen enough knows all that follows; ids and case must not be guessed.
+        self._forwarder = Forwarder(upstream, SystemRandom(), self._counters)
         self._responder = Responder(self._zone, self._forward, self._rng, self._counters)
         self._batch = Batch()
         self._armed = math.inf
