@@ -164,3 +164,16 @@ def test_what_an_instance_says_is_what_it_is_told() -> None:
         "--domain=Net.example", "--ttl=7", "--universe=10.40.0.0/16", "--resolv-conf=/etc/resolv.conf",
         "--allow=192.0.2.0/24",
     ]  # fmt: skip
+
+
+def test_one_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(server: NameServer, port: int) -> None:
+        server.publish([row("web", "10.32.0.5")])
+        status = await until(server, lambda status: status.restarts >= 2)
+        assert status.problem == "cannot be started: No such file or directory" and status.pid is None
+        monkeypatch.undo()
+        await until(server, answers)
+        assert await lookup(port, "web") == ["10.32.0.5"]
+
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    running(work)

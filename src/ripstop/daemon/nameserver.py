@@ -147,9 +147,12 @@ class NameServer:
                 fd = its.fileno()
                 # -P: whatever lies in the current directory is not ours to import
                 command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *self._config.arguments]
-                process = await asyncio.create_subprocess_exec(
-                    *command, pass_fds=(fd,), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-                )
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *command, pass_fds=(fd,), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+                    )
+                except OSError as error:  # no memory, no descriptors: the daemon lives on without it
+                    return f"cannot be started: {error.strerror}"
             self._status = replace(self._status, pid=process.pid)
             self._untold, self._places_untold = dict(self._rows), True
             reader, writer = await asyncio.open_connection(sock=ours)
