@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 from ripstop.core.errors import KernelError
-from ripstop.daemon.aftermath import Aftermath
+from ripstop.daemon.aftermath import RETRY, Aftermath
 
 
 class Ports:
@@ -15,9 +16,11 @@ class Ports:
         self.deleted: list[tuple[str, ...]] = []
         self.promoted: list[tuple[str, ...]] = []
         self.some = threading.Event()
+        self.tried: list[float] = []
         self._failures = failures
 
     def delete(self, names: Sequence[str]) -> None:
+        self.tried.append(time.monotonic())
         if self._failures:
             self._failures -= 1
             raise KernelError("delete", names[0], 16)
@@ -52,7 +55,7 @@ def test_those_that_go_together_are_deleted_together() -> None:
     assert ports.deleted == [("rs1", "rs2", "rs3")]
 
 
-def test_a_deletion_that_fails_is_tried_again() -> None:
+def test_a_deletion_that_fails_is_tried_again_after_a_rest() -> None:
     async def scenario() -> None:
         aftermath = Aftermath(ports.delete, ports.promote)
         aftermath.goes("rs1")
@@ -61,6 +64,8 @@ def test_a_deletion_that_fails_is_tried_again() -> None:
     ports = Ports(failures=1)
     asyncio.run(scenario())
     assert ports.deleted == [("rs1",)]
+    first, second = ports.tried
+    assert second - first >= RETRY / 2
 
 
 def test_one_that_goes_is_not_promoted_any_more() -> None:

@@ -50,9 +50,10 @@ class Aftermath:
 
     async def is_gone(self, name: str) -> None:
         """Wait until a port's device is deleted; at once if it is not to be."""
-        while name in self._doomed.names:
-            self._doomed.hurry()
+        if name in self._doomed.names:
+            self._doomed.hurry()  # once: if the kernel refuses, there is a pause before it is tried again
             self._changed.set()
+        while name in self._doomed.names:
             await self._deleted.wait()
 
     async def run(self) -> None:
