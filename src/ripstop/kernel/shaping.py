@@ -69,7 +69,9 @@ def _make(turn: str) -> None:
         (number,) = requests.send((rtnl.make_ifb(turn),))
         if number:
             raise KernelError("create", turn, number, "limits need the module ifb")
-        requests.send((rtnl.set_up(socket.if_nametoindex(turn)),))
+        (number,) = requests.send((rtnl.set_up(socket.if_nametoindex(turn)),))
+        if number:  # what is down passes nothing
+            raise KernelError("set up", turn, number)
     finally:
         requests.close()
 
