@@ -66,7 +66,7 @@ GOOD: list[Message] = [
     Want((f"peer/{NAME}",)),
     Routed(NAME, NAME, 64, SpaceWanted(0, 2**32)),
     Routed(NAME, NAME, 0, SpaceAnswer(0, 1, 1, tokens=((1, TOKEN),))),
-    Routed(NAME, NAME, 0, Word("", 1, strays=(0, 2**32 - 1))),
+    Routed(NAME, NAME, 0, Word("", 1, strays=(0, 2**32 - 1), settled=((NAME, 1),))),
     Goodbye("done"),
 ]
 BAD: list[Message] = [
@@ -97,6 +97,8 @@ BAD: list[Message] = [
     Routed(NAME, NAME, 1, SpaceWanted(0, 1, birth=-1)),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, -1)),
     Routed(NAME, NAME, 1, Word("", 1, strays=(2**32,))),
+    Routed(NAME, NAME, 1, Word("", 1, settled=((BAD_NAME, 1),))),
+    Routed(NAME, NAME, 1, Word("", 1, settled=((NAME, -1),))),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, 1, holder="x" * 257)),
     Routed(NAME, NAME, 1, SpaceAnswer(0, 1, 1, tokens=((0, TOKEN),))),
     Goodbye("x" * 300),

@@ -85,10 +85,10 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
     nonce: int  # of the question
     refusal: str = ""  # why no word is given, "" when it is
     peers: tuple[tuple[PeerName, int, int], ...] = ()  # (name, birth, life) of all that may own addresses
-    # (name, birth, life, heir, done) of owners written off, the asker maybe; done: the heir has everybody's word
-    gone: tuple[tuple[PeerName, int, int, PeerName, bool], ...] = ()
+    gone: tuple[tuple[PeerName, int, int, PeerName], ...] = ()  # owners written off, and their heirs; the asker maybe
     tokens: tuple[tuple[int, Token], ...] = ()  # with versions: what is the answerer's, or was of those written off
     strays: tuple[int, ...] = ()  # addresses that its containers hold and that are not its own, as far as it knows
+    settled: tuple[tuple[PeerName, int], ...] = ()  # those of `gone` whose heir has everybody's word
 
 
 IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

@@ -272,14 +272,16 @@ class Succession:
 
     def word(self, ring: str, nonce: int, refusal: str = "") -> Word:
         """Return what we know, without tokens."""
-        gone = tuple((name, birth, off.life, off.heir, off.done) for (name, birth), off in sorted(self.gone.items()))
+        gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
+        settled = tuple(key for key, off in sorted(self.gone.items()) if off.done)
         peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
-        return Word(ring, nonce, refusal, peers, gone)
+        return Word(ring, nonce, refusal, peers, gone, settled=settled)
 
     def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
         """Take a peer's word; return whether it says that we ourselves are written off."""
-        for name, birth, life, heir, done in word.gone:
-            key, done = (name, birth), done and heir != self._own  # what a former self of ours had settled is lost
+        for name, birth, life, heir in word.gone:
+            key = (name, birth)
+            done = key in word.settled and heir != self._own  # what a former self of ours had settled is lost
             known = self.gone.get(key)
             is_settled_now = known is not None and known.heir != self._own and done and not known.done
             if key != (owner.name, owner.birth) and (known is None or is_settled_now):
@@ -403,7 +405,7 @@ class Succession:
     def _is_told(self, word: Word, owner: Owner) -> bool:
         """Return whether a word says that we are written off, and not because we said so."""
         is_leaving = self._leaving is not None and self._leaving.nonce == word.nonce
-        return not is_leaving and any((name, birth) == (owner.name, owner.birth) for name, birth, _, _, _ in word.gone)
+        return not is_leaving and any((name, birth) == (owner.name, owner.birth) for name, birth, _, _ in word.gone)
 
     def _unsettled(self, heirs: set[PeerName]) -> set[PeerName]:
         """Return which of the dead peers one of these was to inherit from, or their heirs, and may not have yet."""

@@ -200,8 +200,9 @@ def _check_body(body: IpamMessage) -> None:
         case Word():
             _check_text(body.refusal)
             _check_owners(body.peers)
-            _check_owners(tuple((name, birth, life) for name, birth, life, _, _ in body.gone))
-            _check_members(tuple(heir for _, _, _, heir, _ in body.gone))
+            _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
+            _check_members(tuple(heir for _, _, _, heir in body.gone))
+            _check_owners(tuple((name, birth, 0) for name, birth in body.settled))
             _check_tokens(body.tokens)
             _need(all(0 <= address < 2**32 for address in body.strays), "word", "an address outside 32 bits")
         case SpaceAnswer():
