@@ -207,11 +207,10 @@ class Host:
         finally:
             requests.close()
 
-    def promote_ports(self, host_ifnames: Sequence[str]) -> None:
-        """Make new ports as cheap for packets as the others.  For any thread."""
-        for name in host_ifnames:
-            if (ifindex := self._ports.get(name)) is not None:
-                self.datapath.promote(ifindex)
+    def promote_port(self, host_ifname: str) -> None:
+        """Make a new port as cheap for packets as the others; one that is gone is fine.  For any thread."""
+        if (ifindex := self._ports.get(host_ifname)) is not None:
+            self.datapath.promote(ifindex)
 
     def inspect(self, port: PortRecord, path: str, mac: str) -> str:
         """Return what is wrong with a container's interface, "" if nothing is.

@@ -159,7 +159,7 @@ class _Daemon:
             name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
-            aftermath = Aftermath(host.delete_ports, host.promote_ports)
+            aftermath = Aftermath(host.delete_ports, host.promote_port)
             reservations, holders = Reservations(), Holders(config, store, driver)
             exposure = Exposure(config, store, driver, self._kernel, host, holders, reservations,
                 lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
