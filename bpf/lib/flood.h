@@ -23,8 +23,6 @@ struct {
 	__type(value, struct outer);
 } outers SEC(".maps");
 
-#define FEW_CHILDREN 4 /* see FEW_DEVICES */
-
 struct flood {
 	struct __sk_buff *skb;
 	const struct config *cfg;
@@ -37,6 +35,7 @@ struct flood {
 	bool companion; /* copy through the companion in the first pass */
 	bool keep;	/* copy to the last child too: the packet itself has further to go */
 	struct outer *outer;
+	const struct trail *trail; /* where known ways are; NULL: in `ways` */
 };
 
 static __always_inline struct outer *outer_slot(void)
@@ -84,6 +83,7 @@ static long find_way(void *map, const __u32 *index, struct way *way, struct floo
 		return 0;
 	case REACH_TOO_BIG:
 		count_drop(DROP_TOO_BIG);
+		flood->tally->left_out += 1;
 		break;
 	default:
 		flood->tally->slow += 1;
@@ -149,13 +149,45 @@ static __always_inline void take_ways(struct flood *flood)
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
 		__u32 key = i;
-		struct way *way = bpf_map_lookup_elem(&ways, &key);
+		const struct way *way = flood->trail ? &flood->trail->ways[i] : bpf_map_lookup_elem(&ways, &key);
 
 		if (!way || take_way(NULL, &key, way, flood))
 			return;
 	}
+	if (flood->trail)
+		return;
 	flood->first = FEW_CHILDREN;
 	bpf_for_each_map_elem(&ways, take_way, flood, 0);
+}
+
+/* Go the ways that were found for a frame before; returns whether they are known. */
+static __always_inline bool follow(struct flood *flood, const struct trail *trail, const struct moment *now)
+{
+	if (trail->tick != now->tick || !flood->frame->fast || flood->frame->size > trail->size)
+		return false;
+	flood->trail = trail;
+	flood->tally->ready = trail->count;
+	flood->tally->sent = trail->count;
+	return true;
+}
+
+/* Know the ways just found, if they are few and nobody was left out. */
+static __always_inline void leave(const struct flood *flood, struct trail *trail, const struct moment *now)
+{
+	if (flood->tally->slow || flood->tally->left_out || flood->children >> FEW_CHILDREN)
+		return;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
+		__u32 key = i;
+		const struct way *way = bpf_map_lookup_elem(&ways, &key);
+
+		trail->ways[i].ifindex = 0;
+		if (way && i < flood->tree->count)
+			trail->ways[i] = *way;
+	}
+	trail->count = flood->tally->ready;
+	trail->size = flood->frame->size;
+	trail->tick = now->tick;
 }
 
 /* Send the packet itself to the ways found: wrap once, then one copy each, the last without copying. */
@@ -180,7 +212,7 @@ static __always_inline int flood_ways(struct flood *flood)
  */
 static __always_inline int flood_frame(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 				       const struct tree *tree, const struct label *label, __u32 except,
-				       const struct audience *audience, const struct moment *now)
+				       struct audience *audience, const struct moment *now)
 {
 	struct flood flood = {
 		.skb = skb,
@@ -198,8 +230,11 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 	if (!flood.tally || !flood.outer)
 		return drop(DROP_COPY);
 
-	if (tree && tree->count && flood.children)
+	if (tree && tree->count && flood.children && !(audience && follow(&flood, &audience->trail, now))) {
 		find_ways(&flood);
+		if (audience)
+			leave(&flood, &audience->trail, now);
+	}
 	copy_to_audience(&walk, audience);
 	if (audience)
 		count_stream(audience, now, skb->len, flood.tally);

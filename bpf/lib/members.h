@@ -11,6 +11,16 @@
 #define ALL_CHILDREN (~0ULL)
 #define BELIEVED     (REFRESH / 2) /* ns, and not after any change: so long may the source's MAC go without being seen */
 
+#define FEW_CHILDREN 4 /* see FEW_DEVICES */
+
+/* Ways to all the hosts of an audience, believed for one tick of the coarse clock as others are: see resolve(). */
+struct trail {
+	__u64 tick;  /* in which they were found; 0 = they are not known */
+	__u32 size;  /* of the largest frame that passed, bytes */
+	__u32 count; /* of hosts */
+	struct way ways[FEW_CHILDREN];
+};
+
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
 	struct stream_key stream;
@@ -22,6 +32,7 @@ struct audience {
 	__u32 routers;	/* it is routers alone */
 	__u32 count;	/* of our own ports, or ALL_PORTS */
 	__u32 ports[FEW_RECEIVERS];
+	struct trail trail;
 	struct branch_key look_up; /* here and not on the stack, which is full */
 	__u64 slots[MAX_DEVICES / 64];
 };
@@ -129,6 +140,7 @@ static __always_inline void choose(const struct config *cfg, const struct tree *
 	const struct receivers *ports;
 	const struct branch *branch = NULL;
 
+	audience->trail.tick = 0;
 	audience->moment.tick = 0; /* not to be believed until remembered */
 	audience->children = 0;
 	audience->count = 0;
