@@ -189,14 +189,9 @@ static __always_inline bool read_outer(struct __sk_buff *skb, const struct confi
 	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
 	    skb->len < OUTER_SIZE)
 		return false;
-	ip = (void *)(long)skb->data + ETH_HLEN;
-	if ((void *)ip + OVERHEAD > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, OUTER_SIZE))
-			return false;
-		ip = (void *)(long)skb->data + ETH_HLEN;
-		if ((void *)ip + OVERHEAD > (void *)(long)skb->data_end)
-			return false;
-	}
+	ip = read_header(skb, ETH_HLEN, OVERHEAD);
+	if (!ip)
+		return false;
 	udp = (void *)(ip + 1);
 	vxlan = (void *)(udp + 1);
 	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))

@@ -43,21 +43,6 @@ struct group {
 	const struct group_key *key; /* zero for SCOPE_ROUTERS, nothing for SCOPE_ALL */
 };
 
-/* Return the `size` bytes that start `at` bytes into the packet; NULL if it has not that many. */
-static __always_inline const void *read_header(struct __sk_buff *skb, __u32 at, __u32 size)
-{
-	const void *header = (void *)(long)skb->data + at;
-
-	if (header + size > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, at + size))
-			return NULL;
-		header = (void *)(long)skb->data + at;
-		if (header + size > (void *)(long)skb->data_end)
-			return NULL;
-	}
-	return header;
-}
-
 /* Written as it is read later, by whole words: reading what was written in parts has to wait for the parts. */
 static __always_inline void set_key(struct group_key *key, __u64 group0, __u64 group1, __u64 source0, __u64 source1)
 {
