@@ -41,7 +41,7 @@ static __always_inline __u32 peer_of(__be32 address)
 static __always_inline int switch_unicast(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 					  const struct moment *now, struct label *label)
 {
-	struct flow_key key = { .source = frame->source, .target = frame->target, .device = skb->ifindex };
+	struct flow_key key = {.source = frame->source, .target = frame->target, .device = skb->ifindex};
 	struct flow *flow = flow_slot(frame);
 	const struct fdb_value *to;
 	const struct hop *hop;
@@ -82,26 +82,34 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 	return send_by(skb, cfg, frame, &way, reach, label);
 }
 
-/* Find who gets a group's frame of a port. */
-static __always_inline void find_audience(const struct config *cfg, const struct tree *tree, const struct frame *frame,
-					  const struct moment *now, __u32 port, const struct group_key *stream,
-					  struct audience *audience)
+/* Find who gets a group's frame of a port; returns the tree along which it goes, NULL if there is none or the trail
+ * will do. */
+static __always_inline const struct tree *find_audience(const struct config *cfg, const struct frame *frame,
+							const struct moment *now, __u32 port,
+							const struct group_key *stream, struct audience *audience)
 {
-	struct flow_key key = { .source = frame->source, .target = frame->target, .device = port };
+	struct flow_key key = {.source = frame->source, .target = frame->target, .device = port};
+	bool believed = is_audience(audience, stream, &key, now);
+	const struct tree *tree;
+	__u32 own = cfg->own;
 
-	if (is_audience(audience, stream, &key, now) && audience->mark == (tree ? tree->mark : 0))
-		return;
+	if (believed && leads_on(&audience->trail, frame, now))
+		return NULL;
+	tree = bpf_map_lookup_elem(&trees, &own);
+	if (believed && audience->mark == (tree ? tree->mark : 0))
+		return tree;
 	learn(now, frame->source, port, 0);
 	address_audience(audience, stream, port, 0);
-	choose(cfg, tree, cfg->own, audience);
+	choose(cfg, tree, own, audience);
 	remember_audience(audience, &key, now);
+	return tree;
 }
 
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct label label = { .ttl = FIRST_TTL };
+	struct label label = {.ttl = FIRST_TTL};
 	struct audience *audience = NULL;
 	const struct tree *tree;
 	enum drop_reason wrong;
@@ -136,11 +144,13 @@ int from_port(struct __sk_buff *skb)
 		if (group.scope != SCOPE_ALL)
 			audience = audience_slot(group.key);
 	}
-	tree = bpf_map_lookup_elem(&trees, &own);
-	if (audience)
-		find_audience(cfg, tree, &frame, &now, skb->ifindex, group.key, audience);
-	else if (is_group(frame.target))
-		learn(&now, frame.source, skb->ifindex, 0);
+	if (audience) {
+		tree = find_audience(cfg, &frame, &now, skb->ifindex, group.key, audience);
+	} else {
+		tree = bpf_map_lookup_elem(&trees, &own);
+		if (is_group(frame.target))
+			learn(&now, frame.source, skb->ifindex, 0);
+	}
 	return flood_frame(skb, cfg, &frame, tree, &label, skb->ifindex, audience, &now);
 }
 
@@ -194,7 +204,8 @@ static __always_inline bool read_outer(struct __sk_buff *skb, const struct confi
 		return false;
 	udp = (void *)(ip + 1);
 	vxlan = (void *)(udp + 1);
-	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))
+	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port ||
+	    ip->frag_off & bpf_htons(IP_FRAGMENT))
 		return false;
 	outer->ip = *ip;
 	outer->vxlan = *vxlan;
@@ -230,8 +241,8 @@ static __always_inline int relay_by(struct __sk_buff *skb, struct outer *outer, 
 }
 
 /*
- * Copy a packet of a flood to those of our children in its tree that are to get it.  Without `keep`, the packet itself is
- * turned to the last of them.  Returns false if all that is the companion's to do.
+ * Copy a packet of a flood to those of our children in its tree that are to get it.  Without `keep`, the packet itself
+ * is turned to the last of them.  Returns false if all that is the companion's to do.
  */
 static __always_inline bool relay_flood(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 					const struct tree *tree, const struct outer *outer, __u64 children, bool keep,
@@ -242,7 +253,7 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 		.cfg = cfg,
 		.tree = tree,
 		.frame = frame,
-		.label = { .relayed = true },
+		.label = {.relayed = true},
 		.tally = tally,
 		.children = children,
 		.keep = keep,
@@ -255,6 +266,7 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 	if (tally->slow)
 		return false;
 	flood.outer->ip = outer->ip;
+	tally->wrapped = true;
 	take_ways(&flood);
 	return true;
 }
@@ -264,7 +276,7 @@ static __always_inline int receive_members(struct __sk_buff *skb, const struct c
 					   const struct audience *audience, const struct moment *now,
 					   struct tally *tally)
 {
-	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
+	struct walk walk = {.skb = skb, .tally = tally, .slots = cfg->devices};
 	__u32 size = skb->len - OVERHEAD;
 
 	if (!tally)
@@ -287,7 +299,7 @@ SEC("tc")
 int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct group group = { .scope = SCOPE_ALL };
+	struct group group = {.scope = SCOPE_ALL};
 	struct audience *audience = NULL;
 	struct tally *tally = NULL;
 	bool believed = false;
@@ -417,8 +429,8 @@ SEC("tc")
 int from_companion(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct group group = { .scope = SCOPE_ALL };
-	struct label label = { .relayed = true };
+	struct group group = {.scope = SCOPE_ALL};
+	struct label label = {.relayed = true};
 	struct audience *audience = NULL;
 	struct moment now;
 	const struct hop *hop;

@@ -108,9 +108,13 @@ static long take_way(void *map, const __u32 *index, const struct way *way, struc
 	aim(flood->outer, way);
 	count_out(skb, flood->label.relayed, true);
 	count(skb, COUNT_FLOOD_COPIES);
-	if (bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0))
+	if (flood->tally->wrapped ? bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0)
+				  : bpf_skb_store_bytes(skb, 0, &flood->outer->eth, OUTER_SIZE, 0)) {
 		count_drop(DROP_ENCAPSULATE);
-	else if (!flood->tally->ready && !flood->keep)
+		return 0;
+	}
+	flood->tally->wrapped = true;
+	if (!flood->tally->ready && !flood->keep)
 		flood->tally->last = way->ifindex;
 	else if (bpf_clone_redirect(skb, way->ifindex, 0) < 0)
 		count_drop(DROP_COPY);
@@ -160,15 +164,12 @@ static __always_inline void take_ways(struct flood *flood)
 	bpf_for_each_map_elem(&ways, take_way, flood, 0);
 }
 
-/* Go the ways that were found for a frame before; returns whether they are known. */
-static __always_inline bool follow(struct flood *flood, const struct trail *trail, const struct moment *now)
+/* Go the ways that were found for a frame before. */
+static __always_inline void follow(struct flood *flood, const struct trail *trail)
 {
-	if (trail->tick != now->tick || !flood->frame->fast || flood->frame->size > trail->size)
-		return false;
 	flood->trail = trail;
 	flood->tally->ready = trail->count;
 	flood->tally->sent = trail->count;
-	return true;
 }
 
 /* Know the ways just found, if they are few and nobody was left out. */
@@ -200,8 +201,6 @@ static __always_inline int flood_ways(struct flood *flood)
 		bpf_for_each_map_elem(&ways, take_companion, flood, 0);
 		return TC_ACT_SHOT; /* all have their copies */
 	}
-	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer->udp, OUTER_SIZE - AIMED, 0))
-		return drop(DROP_ENCAPSULATE);
 	take_ways(flood);
 	return flood->tally->last ? bpf_redirect(flood->tally->last, 0) : TC_ACT_SHOT;
 }
@@ -225,12 +224,14 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 		.companion = true,
 		.outer = outer_slot(),
 	};
-	struct walk walk = { .skb = skb, .tally = flood.tally, .slots = cfg->devices, .except = except };
+	struct walk walk = {.skb = skb, .tally = flood.tally, .slots = cfg->devices, .except = except};
 
 	if (!flood.tally || !flood.outer)
 		return drop(DROP_COPY);
 
-	if (tree && tree->count && flood.children && !(audience && follow(&flood, &audience->trail, now))) {
+	if (audience && leads_on(&audience->trail, frame, now)) {
+		follow(&flood, &audience->trail);
+	} else if (tree && tree->count && flood.children) {
 		find_ways(&flood);
 		if (audience)
 			leave(&flood, &audience->trail, now);

@@ -15,7 +15,7 @@
 #define MAX_EXTENSIONS 6      /* IPv6 extension headers looked through in a GSO frame */
 #define GSO_BY_FRAGS   0xffff /* gso_size of frames cut where their parts end (SCTP); linux/skbuff.h */
 #define VLAN_TAG       4
-#define MAX_INNER      65499  /* bytes of a frame whose outer IPv4 packet still counts its length in 16 bits */
+#define MAX_INNER      65499 /* bytes of a frame whose outer IPv4 packet still counts its length in 16 bits */
 
 struct frame {
 	__u64 source;
@@ -28,8 +28,8 @@ struct frame {
 /*
  * Where the bytes of a packet begin and end that can be read right away.
  *
- * Pointers in fields of 32 bits: one that the compiler kept for the next comparison it would cut to that length, and then
- * every packet looks too short.
+ * Pointers in fields of 32 bits: one that the compiler kept for the next comparison it would cut to that length, and
+ * then every packet looks too short.
  */
 static __always_inline const void *packet_start(const struct __sk_buff *skb)
 {

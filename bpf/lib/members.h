@@ -21,6 +21,12 @@ struct trail {
 	struct way ways[FEW_CHILDREN];
 };
 
+/* Whether a frame may go by the trail. */
+static __always_inline bool leads_on(const struct trail *trail, const struct frame *frame, const struct moment *now)
+{
+	return trail->tick == now->tick && frame->fast && frame->size <= trail->size;
+}
+
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
 	struct stream_key stream;
@@ -110,7 +116,8 @@ static __always_inline void address_audience(struct audience *audience, const st
 	}
 }
 
-/* An entry of (any source, group), or in its place of (source, group); NULL if nobody has said anything of the group. */
+/* An entry of (any source, group), or in its place of (source, group); NULL if nobody has said anything of the group.
+ */
 static __always_inline const struct receivers *find_receivers(struct audience *audience)
 {
 	const struct receivers *any = bpf_map_lookup_elem(&receivers, &audience->look_up.stream), *exact;
