@@ -41,7 +41,7 @@ static __always_inline __u32 peer_of(__be32 address)
 static __always_inline int switch_unicast(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 					  const struct moment *now, struct label *label)
 {
-	struct flow_key key = {.source = frame->source, .target = frame->target, .device = skb->ifindex};
+	struct flow_key key = { .source = frame->source, .target = frame->target, .device = skb->ifindex };
 	struct flow *flow = flow_slot(frame);
 	const struct fdb_value *to;
 	const struct hop *hop;
@@ -51,7 +51,7 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 
 	if (!flow)
 		return UNKNOWN;
-	if (is_known(flow, &key, now) && frame->fast && frame->size <= flow->size) {
+	if (likely(is_known(flow, &key, now) && frame->fast && frame->size <= flow->size)) {
 		if (!flow->peer)
 			return deliver(skb, cfg, flow->port);
 		label->destination = flow->peer;
@@ -82,18 +82,18 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 	return send_by(skb, cfg, frame, &way, reach, label);
 }
 
-/* Find who gets a group's frame of a port; returns the tree along which it goes, NULL if there is none or the trail
- * will do. */
+/* Find who gets a group's frame of a port; returns the tree along which it goes, NULL if there is none or the trail leads
+ * on without. */
 static __always_inline const struct tree *find_audience(const struct config *cfg, const struct frame *frame,
 							const struct moment *now, __u32 port,
 							const struct group_key *stream, struct audience *audience)
 {
-	struct flow_key key = {.source = frame->source, .target = frame->target, .device = port};
+	struct flow_key key = { .source = frame->source, .target = frame->target, .device = port };
 	bool believed = is_audience(audience, stream, &key, now);
 	const struct tree *tree;
 	__u32 own = cfg->own;
 
-	if (believed && leads_on(&audience->trail, frame, now))
+	if (likely(believed && leads_on(&audience->trail, frame, now)))
 		return NULL;
 	tree = bpf_map_lookup_elem(&trees, &own);
 	if (believed && audience->mark == (tree ? tree->mark : 0))
@@ -109,7 +109,7 @@ SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct label label = {.ttl = FIRST_TTL};
+	struct label label = { .ttl = FIRST_TTL };
 	struct audience *audience = NULL;
 	const struct tree *tree;
 	enum drop_reason wrong;
@@ -136,7 +136,7 @@ int from_port(struct __sk_buff *skb)
 			return verdict;
 	} else if (cfg->flags & CONFIG_SNOOPING) {
 		group = read_group(skb, 0, &frame);
-		if (group.telling) {
+		if (unlikely(group.telling)) {
 			wrong = hand_over(skb, &now);
 			if (wrong != DROP_REASONS)
 				return drop(wrong);
@@ -204,8 +204,7 @@ static __always_inline bool read_outer(struct __sk_buff *skb, const struct confi
 		return false;
 	udp = (void *)(ip + 1);
 	vxlan = (void *)(udp + 1);
-	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port ||
-	    ip->frag_off & bpf_htons(IP_FRAGMENT))
+	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))
 		return false;
 	outer->ip = *ip;
 	outer->vxlan = *vxlan;
@@ -241,8 +240,8 @@ static __always_inline int relay_by(struct __sk_buff *skb, struct outer *outer, 
 }
 
 /*
- * Copy a packet of a flood to those of our children in its tree that are to get it.  Without `keep`, the packet itself
- * is turned to the last of them.  Returns false if all that is the companion's to do.
+ * Copy a packet of a flood to those of our children in its tree that are to get it.  Without `keep`, the packet itself is
+ * turned to the last of them.  Returns false if all that is the companion's to do.
  */
 static __always_inline bool relay_flood(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 					const struct tree *tree, const struct outer *outer, __u64 children, bool keep,
@@ -253,7 +252,7 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 		.cfg = cfg,
 		.tree = tree,
 		.frame = frame,
-		.label = {.relayed = true},
+		.label = { .relayed = true },
 		.tally = tally,
 		.children = children,
 		.keep = keep,
@@ -276,7 +275,7 @@ static __always_inline int receive_members(struct __sk_buff *skb, const struct c
 					   const struct audience *audience, const struct moment *now,
 					   struct tally *tally)
 {
-	struct walk walk = {.skb = skb, .tally = tally, .slots = cfg->devices};
+	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
 	__u32 size = skb->len - OVERHEAD;
 
 	if (!tally)
@@ -299,7 +298,7 @@ SEC("tc")
 int from_underlay(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct group group = {.scope = SCOPE_ALL};
+	struct group group = { .scope = SCOPE_ALL };
 	struct audience *audience = NULL;
 	struct tally *tally = NULL;
 	bool believed = false;
@@ -333,13 +332,13 @@ int from_underlay(struct __sk_buff *skb)
 		if (!audience)
 			return TC_ACT_UNSPEC;
 		believed = is_audience(audience, group.key, &key, &now);
-		if (believed && frame.fast && !audience->children)
+		if (likely(believed && frame.fast && !audience->children))
 			return receive_members(skb, cfg, &frame, audience, &now, new_tally());
 	} else {
 		flow = flow_slot(&frame);
 		if (!flow)
 			return TC_ACT_UNSPEC;
-		if (is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size) {
+		if (likely(is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size)) {
 			if (flow->peer)
 				return relay_by(skb, &outer, &flow->way, REACH_READY);
 			count(skb, COUNT_RECEIVED_FAST);
@@ -429,8 +428,8 @@ SEC("tc")
 int from_companion(struct __sk_buff *skb)
 {
 	const struct config *cfg = read_config();
-	struct group group = {.scope = SCOPE_ALL};
-	struct label label = {.relayed = true};
+	struct group group = { .scope = SCOPE_ALL };
+	struct label label = { .relayed = true };
 	struct audience *audience = NULL;
 	struct moment now;
 	const struct hop *hop;

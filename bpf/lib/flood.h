@@ -108,8 +108,8 @@ static long take_way(void *map, const __u32 *index, const struct way *way, struc
 	aim(flood->outer, way);
 	count_out(skb, flood->label.relayed, true);
 	count(skb, COUNT_FLOOD_COPIES);
-	if (flood->tally->wrapped ? bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0)
-				  : bpf_skb_store_bytes(skb, 0, &flood->outer->eth, OUTER_SIZE, 0)) {
+	if (flood->tally->wrapped ? bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0) :
+				    bpf_skb_store_bytes(skb, 0, &flood->outer->eth, OUTER_SIZE, 0)) {
 		count_drop(DROP_ENCAPSULATE);
 		return 0;
 	}
@@ -191,7 +191,7 @@ static __always_inline void leave(const struct flood *flood, struct trail *trail
 	trail->tick = now->tick;
 }
 
-/* Send the packet itself to the ways found: wrap once, then one copy each, the last without copying. */
+/* Send the packet itself to the ways found: make room once, then one copy each, the last without copying. */
 static __always_inline int flood_ways(struct flood *flood)
 {
 	struct __sk_buff *skb = flood->skb;
@@ -224,12 +224,12 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 		.companion = true,
 		.outer = outer_slot(),
 	};
-	struct walk walk = {.skb = skb, .tally = flood.tally, .slots = cfg->devices, .except = except};
+	struct walk walk = { .skb = skb, .tally = flood.tally, .slots = cfg->devices, .except = except };
 
 	if (!flood.tally || !flood.outer)
 		return drop(DROP_COPY);
 
-	if (audience && leads_on(&audience->trail, frame, now)) {
+	if (likely(audience && leads_on(&audience->trail, frame, now))) {
 		follow(&flood, &audience->trail);
 	} else if (tree && tree->count && flood.children) {
 		find_ways(&flood);

@@ -15,7 +15,7 @@
 #define MAX_EXTENSIONS 6      /* IPv6 extension headers looked through in a GSO frame */
 #define GSO_BY_FRAGS   0xffff /* gso_size of frames cut where their parts end (SCTP); linux/skbuff.h */
 #define VLAN_TAG       4
-#define MAX_INNER      65499 /* bytes of a frame whose outer IPv4 packet still counts its length in 16 bits */
+#define MAX_INNER      65499  /* bytes of a frame whose outer IPv4 packet still counts its length in 16 bits */
 
 struct frame {
 	__u64 source;
@@ -46,7 +46,7 @@ static __always_inline const void *read_header(struct __sk_buff *skb, __u32 at, 
 {
 	const void *header = packet_start(skb) + at;
 
-	if (header + size > packet_end(skb)) {
+	if (unlikely(header + size > packet_end(skb))) {
 		if (bpf_skb_pull_data(skb, at + size))
 			return NULL;
 		header = packet_start(skb) + at;
@@ -143,9 +143,9 @@ static __always_inline long read_frame(struct __sk_buff *skb, __u32 at, struct f
 /* What no switch passes on, wherever it comes from; DROP_REASONS if there is nothing wrong. */
 static __always_inline enum drop_reason objection(const struct frame *frame)
 {
-	if (is_group(frame->source) || !frame->source)
+	if (unlikely(is_group(frame->source) || !frame->source))
 		return DROP_BAD_SOURCE;
-	if (is_reserved(frame->target))
+	if (unlikely(is_reserved(frame->target)))
 		return DROP_RESERVED_MAC;
 	return DROP_REASONS;
 }

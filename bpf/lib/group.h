@@ -5,9 +5,9 @@
 
 #include "frame.h"
 
-#define PROTOCOL_PIM   103
-#define IP_OFFSET      0x1fff /* of a fragment that is not the first */
-#define IN6_LINK_LOCAL 2      /* scope of a group: up to it, it stays on the link (RFC 4291, section 2.7) */
+#define PROTOCOL_PIM	103
+#define IP_OFFSET	0x1fff /* of a fragment that is not the first */
+#define IN6_LINK_LOCAL	2      /* scope of a group: up to it, it stays on the link (RFC 4291, section 2.7) */
 
 /* IGMP (RFC 3376, section 4; RFC 2236, section 2) */
 #define IGMP_REPORT_V1 0x12
@@ -39,7 +39,7 @@ struct {
 
 struct group {
 	enum scope scope;
-	bool telling;		     /* tells who wants what, or that there is a router: the daemon wants to see it */
+	bool telling; /* tells who wants what, or that there is a router: the daemon wants to see it */
 	const struct group_key *key; /* zero for SCOPE_ROUTERS, nothing for SCOPE_ALL */
 };
 
@@ -81,12 +81,12 @@ static __always_inline enum scope igmp_scope(struct __sk_buff *skb, __u32 at)
 static __always_inline struct group read_group_v4(struct __sk_buff *skb, __u32 at, struct group_key *key)
 {
 	const struct iphdr *ip = read_header(skb, at, sizeof(*ip));
-	struct group group = {.scope = SCOPE_ALL};
+	struct group group = { .scope = SCOPE_ALL };
 	__be32 target, source;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (unlikely(!ip || ip->version != 4 || ip->ihl < 5))
 		return group;
-	if (ip->protocol == IPPROTO_IGMP || ip->protocol == PROTOCOL_PIM) {
+	if (unlikely(ip->protocol == IPPROTO_IGMP || ip->protocol == PROTOCOL_PIM)) {
 		group.telling = true;
 		if (ip->protocol == IPPROTO_IGMP && !(ip->frag_off & bpf_htons(IP_OFFSET)))
 			group.scope = igmp_scope(skb, at + ip->ihl * 4);
@@ -106,7 +106,7 @@ static __always_inline struct group read_group_v4(struct __sk_buff *skb, __u32 a
 static __always_inline struct group read_group_v6(struct __sk_buff *skb, __u32 at, struct group_key *key)
 {
 	const struct ipv6hdr *ip = read_header(skb, at, sizeof(*ip));
-	struct group group = {.scope = SCOPE_ALL};
+	struct group group = { .scope = SCOPE_ALL };
 	__u32 upper = at + sizeof(*ip);
 	const word *target, *source;
 	__u8 protocol, scope, type;
@@ -138,17 +138,17 @@ static __always_inline struct group read_group_v6(struct __sk_buff *skb, __u32 a
 /* Tell what kind of group a frame is for whose Ethernet header is `at` bytes into the packet. */
 static __always_inline struct group read_group(struct __sk_buff *skb, __u32 at, const struct frame *frame)
 {
-	struct group group = {.scope = SCOPE_ALL};
+	struct group group = { .scope = SCOPE_ALL };
 	__u32 zero = 0;
 	struct group_key *key = bpf_map_lookup_elem(&group_keys, &zero);
 
-	if (!key || skb->vlan_present || is_broadcast(frame->target))
+	if (unlikely(!key || skb->vlan_present || is_broadcast(frame->target)))
 		return group;
 	if (frame->type == bpf_htons(ETH_P_IP))
 		group = read_group_v4(skb, at + ETH_HLEN, key);
 	else if (frame->type == bpf_htons(ETH_P_IPV6))
 		group = read_group_v6(skb, at + ETH_HLEN, key);
-	if (group.scope == SCOPE_ROUTERS)
+	if (unlikely(group.scope == SCOPE_ROUTERS))
 		set_key(key, 0, 0, 0, 0);
 	group.key = key;
 	return group;

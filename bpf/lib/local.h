@@ -27,8 +27,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 /*
  * Hand the packet to the last port of a flood.
  *
- * Groups, and unknown unicast (is the MAC the container's own?), go over the device, which tells them apart.  Groups
- * are no slower for it: only with the right type does the kernel find a socket without asking for a route.
+ * Groups, and unknown unicast (is the MAC the container's own?), go over the device, which tells them apart.  Groups are
+ * no slower for it: only with the right type does the kernel find a socket without asking for a route.
  */
 static __always_inline int deliver_last(struct __sk_buff *skb, __u32 port)
 {
@@ -43,8 +43,7 @@ static __always_inline void deliver_copy(struct __sk_buff *skb, __u32 port)
 		count_drop(DROP_COPY);
 }
 
-#define FEW_DEVICES                                                                                                    \
-	8 /* slots visited by plain calls: through bpf_for_each_map_elem each costs as much as three lookups */
+#define FEW_DEVICES 8 /* slots visited by plain calls: through bpf_for_each_map_elem each costs as much as three lookups */
 
 /* Counts of one frame's copies.  In a map and not on the stack, because the verifier follows stack values through every
  * turn of a loop, and does not come to an end. */
@@ -54,7 +53,7 @@ struct tally {
 	__u32 left_out;	 /* peers to which the packet is too large to go */
 	__u32 last;	 /* ifindex to which the packet itself is now turned; 0 = nowhere */
 	__u32 sent;	 /* copies to peers, those through the companion too */
-	__u32 wrapped;	 /* the packet has its outer header, but for what differs between copies */
+	__u32 wrapped;	 /* whether the packet has its outer header, but for what differs between copies */
 	__u32 port;	 /* ifindex of the port that still waits for its copy; 0 = none */
 	__u32 delivered; /* copies to ports, that one among them */
 };
@@ -146,7 +145,7 @@ static __always_inline void copy_to_slots(struct walk *walk, const __u64 *member
 static __always_inline int flood_ports(struct __sk_buff *skb, const struct config *cfg)
 {
 	struct tally *tally = new_tally();
-	struct walk walk = {.skb = skb, .tally = tally, .slots = cfg->devices};
+	struct walk walk = { .skb = skb, .tally = tally, .slots = cfg->devices };
 
 	if (!tally)
 		return drop(DROP_COPY);

@@ -116,8 +116,7 @@ static __always_inline void address_audience(struct audience *audience, const st
 	}
 }
 
-/* An entry of (any source, group), or in its place of (source, group); NULL if nobody has said anything of the group.
- */
+/* An entry of (any source, group), or in its place of (source, group); NULL if nobody has said anything of the group. */
 static __always_inline const struct receivers *find_receivers(struct audience *audience)
 {
 	const struct receivers *any = bpf_map_lookup_elem(&receivers, &audience->look_up.stream), *exact;
@@ -208,7 +207,7 @@ static __always_inline void copy_to_audience(struct walk *walk, const struct aud
 {
 	if (!audience || audience->count == ALL_PORTS) {
 		copy_to_ports(walk);
-	} else if (audience->count > FEW_RECEIVERS) {
+	} else if (unlikely(audience->count > FEW_RECEIVERS)) {
 		copy_to_slots(walk, audience->slots);
 	} else {
 #pragma clang loop unroll(full)

@@ -12,7 +12,7 @@
 #include "frame.h"
 
 #define FIRST_TTL   64
-#define IP_DF	    0x4000
+#define IP_DF       0x4000
 #define IP_FRAGMENT 0x3fff /* more fragments, or not the first */
 #define FIRST_PORT  49152  /* UDP source ports of flows: the dynamic range (RFC 7348, section 5) */
 
@@ -35,8 +35,8 @@ struct outer {
 	struct ethhdr inner;
 };
 
-#define OVERHEAD   50			 /* bytes that a frame grows by */
-#define OUTER_SIZE (OVERHEAD + ETH_HLEN) /* of `struct outer` that is in a packet */
+#define OVERHEAD   50			      /* bytes that a frame grows by */
+#define OUTER_SIZE (OVERHEAD + ETH_HLEN)      /* of `struct outer` that is in a packet */
 #define VXLAN_AT   (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct udphdr)) /* of the VXLAN header */
 #define AIMED	   (ETH_HLEN + sizeof(struct iphdr)) /* bytes that differ between the copies of a flood */
 
@@ -85,8 +85,7 @@ static __always_inline void aim(struct outer *outer, const struct way *way)
 /*
  * Return a number that is the same for all packets of a flow, fragments of one datagram included.
  *
- * TCP and connected UDP sockets have left one; for the rest of IPv4 this is a third of what the kernel's dissector
- * takes.
+ * TCP and connected UDP sockets have left one; for the rest of IPv4 this is a third of what the kernel's dissector takes.
  */
 static __always_inline __u32 flow_hash(struct __sk_buff *skb, const struct frame *frame)
 {
@@ -166,9 +165,9 @@ static __always_inline long strip(struct __sk_buff *skb, const struct frame *fra
 
 	if (bpf_skb_load_bytes(skb, OVERHEAD, &inner, sizeof(inner)))
 		return -1;
-	if (frame->type == bpf_htons(ETH_P_IPV6)
-		    ? strip_v6(skb)
-		    : bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (frame->type == bpf_htons(ETH_P_IPV6) ?
+		    strip_v6(skb) :
+		    bpf_skb_adjust_room(skb, -(int)OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 		return -1;
 	return bpf_skb_store_bytes(skb, 0, &inner, sizeof(inner), 0);
 }
