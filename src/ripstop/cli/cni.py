@@ -15,6 +15,7 @@ from pathlib import Path
 from ripstop.api.types import PrimeRequest
 from ripstop.cli.errors import FailedError, UsageError
 from ripstop.client import Client, DaemonUnreachableError, RefusedError
+from ripstop.cni.assembly import assemble
 
 PLUGIN = "ripstop-cni"
 CONFIG = "10-ripstop.conflist"
@@ -31,7 +32,11 @@ def run(args: argparse.Namespace) -> int:
 
 def install(args: argparse.Namespace) -> int:
     """Write plugin and network, when the daemon is ready."""
-    plugin, network = _plugin(args.run_dir, args.python), _network(args)
+    try:
+        plugin = assemble(args.python, args.run_dir)
+    except ValueError as error:
+        raise UsageError(f"--python: {error}") from None
+    network = _network(args)
     _await_daemon(Client(args.run_dir), args.wait)
     done: dict[str, str] = {}
     for path, content, mode in (
@@ -60,18 +65,6 @@ def _show(done: dict[str, str], as_json: bool) -> None:
     else:
         for path, what in done.items():
             print(f"{what} {path}")
-
-
-def _plugin(run_dir: Path, python: Path) -> str:
-    """Return the plugin, for the daemon of this run directory."""
-    text = (Path(__file__).parents[1] / "cni" / "plugin.py").read_text()
-    first, _, rest = text.partition("\n")
-    written = f"#!{python} -IS\n" + re.sub(
-        r'^RUN_DIR = ".*?"', lambda _: f"RUN_DIR = {json.dumps(str(run_dir))}", rest, count=1, flags=re.MULTILINE
-    )
-    if len(f"#!{python} -IS") > 127:  # what old kernels read of that line (BINPRM_BUF_SIZE)
-        raise UsageError(f"--python {python} is too long for the first line of a script ({first})")
-    return written
 
 
 def _network(args: argparse.Namespace) -> str:
