@@ -142,7 +142,8 @@ class Cni:
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,
-            guard=config.guard,
+            guard=request.guard,
+            guards=request.guards,
         )
         limits = config.runtime_config.bandwidth
         # A plugin for limits may come after us, and what it makes finds no room beside a filter.
