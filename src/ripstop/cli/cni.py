@@ -89,6 +89,8 @@ def _network(args: argparse.Namespace) -> str:
         ours["guard"] = False
     if args.guard_by_annotation:
         ours["guardByAnnotation"] = sorted(set(args.guard_by_annotation))
+    if args.no_multicast:
+        ours["multicast"] = False
     if args.no_multicast_route:
         ours["multicastRoute"] = False
     chain = args.chain

@@ -111,6 +111,7 @@ class Config(msgspec.Struct, rename="camel"):
     default_route: bool = True  # through this host, which takes an address on the overlay for it
     guard: bool = True  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
     guard_by_annotation: tuple[str, ...] = ()  # namespaces of Kubernetes whose pods may have less; "*": all
+    multicast: bool = True  # False: neither to nor from groups, but those that stay on the link
     multicast_route: bool = True  # 224.0.0.0/4 through the interface
     dns: Dns = msgspec.field(default_factory=Dns)
     runtime_config: RuntimeConfig = msgspec.field(default_factory=RuntimeConfig)
@@ -208,6 +209,7 @@ def decode(body: bytes) -> Request:
     if command != "ADD":
         return Request(command, container, netns, ifname, config, _hostnames(said))
     _check_config(config)
+    config.multicast_route &= config.multicast
     return Request(command, container, netns, ifname, config, _hostnames(said), *_guard(config, said))
 
 
