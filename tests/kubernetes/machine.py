@@ -1,7 +1,8 @@
 """A pretend host as a machine of a cluster: Debian's containerd, and pods started on it as a kubelet does.
 
 The machine has a mount namespace of its own, where the places that manifests mount from the host are directories of
-the test.  Images have nothing in them but busybox: what else a container needs is the real machine's, read-only.
+the test.  Images have nothing in them but busybox: what else a container needs is the real machine's, read-only.  With
+the path of a tar archive in the environment variable RIPSTOP_IMAGE, what the manifests call for is that image instead.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from tests.kubernetes import cri
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib64", "/usr", sys.base_prefix, str(ROOT))  # of the real machine, in containers
+BUILT = os.environ.get("RIPSTOP_IMAGE", "")
 _CONFIG = """
 version = 2
 root = "{directory}/root"
@@ -96,9 +98,10 @@ class Machine:
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         self._await()
-        load = ["ctr", "--address", str(self._socket), "--namespace", "k8s.io", "images", "import",
-                "--snapshotter", "native", str(image)]  # fmt: skip
-        subprocess.run(load, check=True, capture_output=True)
+        for path in filter(None, (str(image), BUILT)):
+            load = ["ctr", "--address", str(self._socket), "--namespace", "k8s.io", "images", "import",
+                    "--snapshotter", "native", path]  # fmt: skip
+            subprocess.run(load, check=True, capture_output=True)
 
     def look(self, *command: str) -> str:
         """Run a command on the machine itself, and return what it says."""
@@ -183,13 +186,15 @@ class Machine:
         ]
         if account is not None:
             mounts.append(_mount(str(account), ACCOUNT) | {3: True})
-        mounts += [_mount(str(Path(one).resolve()), one) | {3: True} for one in dict.fromkeys(SYSTEM)]
-        path = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        built = container.get("image") if BUILT else None
+        if built is None:
+            mounts += [_mount(str(Path(one).resolve()), one) | {3: True} for one in dict.fromkeys(SYSTEM)]
+            environment = {**environment, "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"}
         return {
             1: {1: container["name"]},
-            2: {1: IMAGE},
+            2: {1: built or IMAGE},
             3: container["command"],
-            6: [{1: key, 2: value} for key, value in {**environment, "PATH": path}.items()],
+            6: [{1: key, 2: value} for key, value in environment.items()],
             7: mounts,
             11: f"{container['name']}-{uuid4().hex[:6]}.log",
             15: {
