@@ -21,6 +21,7 @@ PLUGIN = "ripstop-cni"
 CONFIG = "10-ripstop.conflist"
 VERSION = "1.0.0"  # of the network: what runtimes of today speak; the plugin answers in that of the question
 _CAPABILITIES = {"portmap": "portMappings", "bandwidth": "bandwidth"}  # what each acts upon
+_OWN_CAPABILITIES = ("bandwidth", "io.kubernetes.cri.pod-annotations", "ips", "mac")
 _POLL = 0.2  # seconds between two looks at a daemon that starts
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
@@ -70,7 +71,7 @@ def _show(done: dict[str, str], as_json: bool) -> None:
 def _network(args: argparse.Namespace) -> str:
     if not _NAME.fullmatch(args.name):
         raise UsageError(f"--name {args.name!r}: letters, digits, '_', '.', '-', up to 128")
-    ours: dict[str, object] = {"type": PLUGIN, "capabilities": {"bandwidth": True, "ips": True, "mac": True}}
+    ours: dict[str, object] = {"type": PLUGIN, "capabilities": dict.fromkeys(_OWN_CAPABILITIES, True)}
     if args.subnet:
         ours["subnet"] = args.subnet
     if args.mtu:
@@ -79,6 +80,10 @@ def _network(args: argparse.Namespace) -> str:
         ours["defaultRoute"] = False
     if args.no_guard:
         ours["guard"] = False
+    if args.guard_by_annotation:
+        ours["guardByAnnotation"] = sorted(set(args.guard_by_annotation))
+    if args.no_multicast:
+        ours["multicast"] = False
     if args.no_multicast_route:
         ours["multicastRoute"] = False
     chain = args.chain

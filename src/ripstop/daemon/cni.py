@@ -27,6 +27,7 @@ from ripstop.daemon import ports
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver, StorageError
+from ripstop.daemon.guards import and_multicast
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.kernel.shaping import Limit
@@ -142,7 +143,8 @@ class Cni:
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,
-            guard=config.guard,
+            guard=request.guard or not config.multicast,
+            guards=request.guards if config.multicast else and_multicast(request.guard, request.guards),
         )
         limits = config.runtime_config.bandwidth
         # A plugin for limits may come after us, and what it makes finds no room beside a filter.
