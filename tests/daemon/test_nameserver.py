@@ -40,6 +40,7 @@ def running(
 
     async def run() -> None:
         server, port = NameServer(config or NameServerConfig(), silence), free_port()
+        server.publish([])
         server.listen([("127.0.0.1", port)])
         async with asyncio.timeout(3 * PATIENCE), asyncio.TaskGroup() as tasks:
             task = tasks.create_task(server.run())
@@ -162,7 +163,7 @@ def test_what_an_instance_says_is_what_it_is_told() -> None:
     config = Config(dns_domain="Net.example.", dns_ttl=7, range="10.40.0.0/16", dns_allow=("192.0.2.0/24",))
     assert NameServerConfig.of(config).arguments == [
         "--domain=Net.example", "--ttl=7", "--universe=10.40.0.0/16", "--resolv-conf=/etc/resolv.conf",
-        "--allow=192.0.2.0/24",
+        "--allow=192.0.2.0/24", "--handover=/run/ripstop/names.sock",
     ]  # fmt: skip
 
 
