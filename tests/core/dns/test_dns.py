@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ripstop.core.dns.dns import SLICE, Dns
+from ripstop.core.dns.dns import PATIENCE, SLICE, Dns
 from ripstop.core.dns.messages import MAX_BINDINGS, MAX_SHARD, SHARDS, Binding, Bindings, NameRow, Record, Service
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Serve
 from ripstop.core.errors import ExhaustedError
@@ -148,12 +148,27 @@ def test_nothing_is_served_before_our_own_names_are_known_and_then_all() -> None
     assert serve.complete and {row.name for row in serve.rows} == {"web", "db"}
 
 
+def test_nothing_is_served_before_it_is_known_whom_frames_reach_unless_that_takes_too_long() -> None:
+    here = Side(A)
+    here.give(X, binding("web", 1))
+    quick, slow = Dns(B), Dns(C)
+    for dns in (quick, slow):
+        dns.restore({}, 5.0)
+        assert dns.learn(here.entries, 5.0) == []
+        assert dns.tick(6.0) == [] and dns.deadline == 5.0 + PATIENCE
+    (serve,) = quick.use_ways((A,), 6.0)
+    assert isinstance(serve, Serve) and serve.complete and [row.name for row in serve.rows] == ["web"]
+    assert quick.deadline > 5.0 + PATIENCE
+    (serve,) = slow.tick(5.0 + PATIENCE)
+    assert serve == Serve((), complete=True)
+
+
 def test_very_many_names_are_served_in_slices() -> None:
     here, there = Side(A), Side(B)
     here.give(X, *(binding(f"n{number}", 1) for number in range(2 * SLICE + 1)))
     there.hear(here)
     effects = there.dns.use_ways((A,), 5.0)
-    assert [len(effect.rows) for effect in effects if isinstance(effect, Serve)] == [SLICE]
+    assert [(len(effect.rows), effect.pending) for effect in effects if isinstance(effect, Serve)] == [(SLICE, True)]
     assert there.dns.deadline == 5.0
     there.do(effects)
     there.do(there.dns.tick(5.0))
