@@ -173,7 +173,7 @@ class _Daemon:
             await sensors.start()
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
-            names = Names(config, store, driver, containers, name_server)
+            names = Names(config, store, driver, holders, containers, name_server)
             names.restore()
             works = [driver.run(), reconciler.run(), sensors.run(), aftermath.run()]
             if name_server:

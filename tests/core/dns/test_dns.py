@@ -60,7 +60,7 @@ class Side:
             self.do(self.dns.tick(0.0))
 
     def give(self, holder: Holder, *bindings: Binding) -> None:
-        self.do(self.dns.register(RequestId(1), holder, bindings, 0.0))
+        self.do(self.dns.register(RequestId(1), {holder: bindings}, 0.0))
 
     def hear(self, *others: "Side") -> None:
         """Learn all that others have announced."""
@@ -232,6 +232,16 @@ def test_there_is_an_end_to_names() -> None:
     refusal = here.results[1]
     assert isinstance(refusal, ExhaustedError) and str(MAX_BINDINGS) in str(refusal)
     assert here.results[2] == 0  # in place of another
+
+
+def test_what_two_are_to_be_called_together_is_refused_for_both_if_there_is_no_room_for_one() -> None:
+    here = Side(A)
+    many = tuple(binding(f"n{number}", 1) for number in range(MAX_BINDINGS))
+    (refusal,) = here.dns.register(RequestId(1), {X: (binding("web", 1),), Y: many}, 0.0)
+    assert isinstance(refusal, Answer) and isinstance(refusal.result, ExhaustedError)
+    assert here.dns.bindings(X) == here.dns.bindings(Y) == ()
+    here.do(here.dns.register(RequestId(1), {X: (binding("web", 1),), Y: (binding("web", 2),)}, 0.0))
+    assert here.addresses("web") == [1, 2] and len(here.entries) == 1
 
 
 def test_there_is_an_end_to_addresses_of_one_name() -> None:

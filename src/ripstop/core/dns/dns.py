@@ -56,19 +56,19 @@ class Dns:
         return [*effects, *self.learn(unheard, now)]
 
     def register(
-        self, request: RequestId, holder: Holder, bindings: tuple[Binding, ...], now: float
+        self, request: RequestId, holders: Mapping[Holder, tuple[Binding, ...]], now: float
     ) -> list[Effect | Internal]:
-        """Give one of ours these names instead of those it has; refused if there is no room."""
+        """Give some of ours these names instead of those they have: all, or none if there is no room."""
         try:
-            self._ours.check(holder, bindings)
+            self._ours.check(holders)
         except ExhaustedError as error:
             return [Answer(request, error)]
-        effects = self._announce(self._ours.replace(holder, bindings))
+        effects = self._announce(self._ours.replace(holders))
         return [*effects, *self._follow(now), Answer(request, 0)]
 
     def drop(self, holder: Holder, now: float) -> list[Effect | Internal]:
         """One of ours has gone."""
-        return [*self._announce(self._ours.replace(holder, ())), *self._follow(now)]
+        return [*self._announce(self._ours.replace({holder: ()})), *self._follow(now)]
 
     def leave(self, now: float) -> list[Effect | Internal]:
         """We leave the mesh: nothing of ours stays behind."""
