@@ -21,7 +21,7 @@ def measure(peaks: Mapping[str, float], names: int, asked: Path, slices: int) ->
         running = {way: stack.enter_context(SERVERS[way](names)) for way in WAYS}
         for server in running.values():
             load.once(server.port, asked)
-        taken = []
+        taken: list[Sample] = []
         for number in range(slices):
             own = results.in_turn(list(peaks), number, lambda way: _slice(running[way], asked, peaks[way] / 2))
             same = results.in_turn(WAYS, number, lambda way: _slice(running[way], asked, slowest / 2))
