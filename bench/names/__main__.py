@@ -10,8 +10,8 @@ from random import Random
 
 from bench import command, facts, report, results
 from bench.ipam import daemon
-from bench.names import load, swap, table
-from bench.names.servers import DNSMASQ, RIPSTOP, SERVERS, Running, questions
+from bench.names import load, pace, swap, table
+from bench.names.servers import DNSMASQ, ECHO, RIPSTOP, SERVERS, Running, questions
 from bench.results import Results, Sample, Target
 
 PREFIX = "names-"
@@ -37,8 +37,14 @@ SWAPS = 20
 ROWS = {
     "qps": ("1,000 names, answers/s", "1/s", "{:,.0f}"),
     "busy_us": ("  processor time of one", "µs", "{:.2f}"),
-    "p50_ms": ("  at half of that, p50", "ms", "{:.3f}"),
+    "p50_ms": ("  at half of its own peak, p50", "ms", "{:.3f}"),
     "p99_ms": ("  p99", "ms", "{:.3f}"),
+    "waited_ms": ("  other processes had its processor, of each second", "ms", "{:.0f}"),
+    "stolen_ms": ("  other machines had any processor, of each second", "ms", "{:.0f}"),
+    "same_p50_ms": ("  at half of the lower peak, p50", "ms", "{:.3f}"),
+    "same_p99_ms": ("  p99", "ms", "{:.3f}"),
+    "same_waited_ms": ("  other processes had its processor, of each second", "ms", "{:.0f}"),
+    "same_stolen_ms": ("  other machines had any processor, of each second", "ms", "{:.0f}"),
     "resident_mb": ("  memory", "MB", "{:.1f}"),
     "many_qps": ("100,000 names, answers/s", "1/s", "{:,.0f}"),
     "many_busy_us": ("  processor time of one", "µs", "{:.2f}"),
@@ -74,8 +80,11 @@ def _run(args: argparse.Namespace) -> None:
         rng = Random(1)
         questions([rng.randrange(FEW) for _ in range(ASKED)], few)
         questions(rng.sample(range(MANY), ASKED), many)
+        names = [_round(number, few, many, seconds) for number in range(rounds)]
+        peaks = {way: numbers["qps"] for way, numbers in results.medians(names).items()}
         samples: dict[str, list[Sample]] = {
-            "names": [_round(number, few, many, seconds) for number in range(rounds)],
+            "names": names,
+            "pace": pace.measure(peaks, FEW, few, 2 if args.quick else rounds * pace.SLICES),
             "flood": [_flood(few, 100 if args.quick else 1000)],
             "table": [{RIPSTOP: table.measure(MANY // 10 if args.quick else MANY)}],
             "swap": [{RIPSTOP: swap.measure(3 if args.quick else SWAPS)}],
@@ -85,9 +94,10 @@ def _run(args: argparse.Namespace) -> None:
         for way, numbers in results.medians(taken).items():
             medians.setdefault(way, {}).update(numbers)
     ratios = {
-        number: {f"{RIPSTOP}/{DNSMASQ}": results.ratio(samples["names"], number, RIPSTOP, DNSMASQ)}
-        for number in samples["names"][0][RIPSTOP]
-        if all(sample[DNSMASQ][number] for sample in samples["names"])
+        number: {f"{RIPSTOP}/{DNSMASQ}": results.ratio(samples[measure], number, RIPSTOP, DNSMASQ)}
+        for measure in ("names", "pace")
+        for number in samples[measure][0][RIPSTOP]
+        if all(sample[DNSMASQ][number] for sample in samples[measure])
     }
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     settings = {"rounds": str(rounds), "seconds": str(seconds), "outstanding": "100", "asked": str(ASKED)}
@@ -108,7 +118,6 @@ def _measure(way: str, few: Path, many: Path, seconds: float) -> dict[str, float
     """Return all numbers of one server; names are asked about once before it counts."""
     with SERVERS[way](FEW) as server:
         numbers = _peak(server, few, seconds)
-        numbers |= load.latency(server.port, few, seconds, numbers["qps"] / 2)
         numbers["resident_mb"] = server.resident_mb
     with SERVERS[way](MANY) as server:
         numbers |= {f"many_{number}": value for number, value in _peak(server, many, seconds).items()}
@@ -128,8 +137,8 @@ def _peak(server: Running, asked: Path, seconds: float) -> dict[str, float]:
 def _flood(few: Path, allocations: int) -> Sample:
     """Return what an allocation takes, without a flood of questions and with one on each server."""
     sample = {IDLE: _control_plane(allocations)}
-    for way, serve in SERVERS.items():
-        with serve(FEW) as server, load.flood(server.port, few):
+    for way in (RIPSTOP, DNSMASQ):
+        with SERVERS[way](FEW) as server, load.flood(server.port, few):
             sample[way] = _control_plane(allocations)
     return sample
 
@@ -140,10 +149,10 @@ def _control_plane(allocations: int) -> dict[str, float]:
 
 
 def _table(done: Results) -> str:
-    ways: Sequence[str] = (RIPSTOP, DNSMASQ, IDLE)
+    ways: Sequence[str] = (RIPSTOP, DNSMASQ, ECHO, IDLE)
     lines = [["", "", *ways, f"{RIPSTOP}/{DNSMASQ}"]]
     for number, (title, unit, form) in ROWS.items():
-        values = [form.format(done.medians[way][number]) if number in done.medians[way] else "" for way in ways]
+        values = [form.format(done.medians[way][number]) if number in done.medians.get(way, {}) else "" for way in ways]
         shown = done.ratios.get(number, {}).values()
         lines.append([title, unit, *values, *(f"{ratio:.2f}" for ratio in shown or ()), *([] if shown else [""])])
     return report.aligned(lines)

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +23,16 @@ from ripstop.wire.dns_feed import NameRow, Record
 DOMAIN = "ripstop.local"
 ADDRESS = "127.0.0.1"
 LIMIT = 60.0  # seconds for a server to answer
-RIPSTOP, DNSMASQ = "ripstop", "dnsmasq"
+RIPSTOP, DNSMASQ, ECHO = "ripstop", "dnsmasq", "echo"
+# Says of everything that it is answered, and knows nothing: what it takes is the machine's.
+_ECHO = """
+import socket, sys
+opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+opened.bind(("127.0.0.1", int(sys.argv[1])))
+while True:
+    question, asker = opened.recvfrom(512)
+    opened.sendto(question[:2] + b"\\x85" + question[3:], asker)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,11 @@ class Running:
     def busy(self) -> float:
         """Seconds of processor time that it has used."""
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    @property
+    def waited(self) -> float:
+        """Seconds that it was ready to run, and another process did."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def names(number: int) -> list[str]:
@@ -108,11 +123,25 @@ def dnsmasq(number: int) -> Iterator[Running]:
             process.wait()
 
 
-SERVERS = {RIPSTOP: ripstop, DNSMASQ: dnsmasq}
+@contextlib.contextmanager
+def echo(number: int) -> Iterator[Running]:
+    """Run what answers without looking; the number of names is all the same to it."""
+    port = _free_port()
+    begin = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", _ECHO, str(port)]) as process:
+        try:
+            started = _first_answer(port, number, begin, ends=b"")
+            _pin(process.pid)
+            yield Running(port, process.pid, started)
+        finally:
+            process.kill()
 
 
-def _first_answer(port: int, number: int, begin: float) -> float:
-    """Wait until the last of the names is answered; return how long that took."""
+SERVERS = {RIPSTOP: ripstop, DNSMASQ: dnsmasq, ECHO: echo}
+
+
+def _first_answer(port: int, number: int, begin: float, ends: bytes | None = None) -> float:
+    """Wait until the last of the names is answered, with its address or so; return how long that took."""
     question = dns.name_of(f"host{number - 1}.{DOMAIN}") + b"\0\1\0\1"
     query = b"\0\7\1\0\0\1\0\0\0\0\0\0" + question
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
@@ -121,7 +150,7 @@ def _first_answer(port: int, number: int, begin: float) -> float:
         while time.perf_counter() < begin + LIMIT:
             with contextlib.suppress(OSError):
                 asker.send(query)
-                if asker.recv(512).endswith(address(number - 1)):
+                if asker.recv(512).endswith(address(number - 1) if ends is None else ends):
                     return time.perf_counter() - begin
     raise StartError(f"no answer at port {port} for {LIMIT:g} s")
 

@@ -71,7 +71,7 @@ def _change(names: int) -> int:
     """Return how many bytes one more name is to each neighbor of a host that has so many."""
     ours = Ours(PeerName("e" * 16))
     ours.replace_all(_names(0, names))
-    (shard,) = ours.replace(Holder("one/eth0"), (Binding("one-more", "one", bytes([10, 0, 0, 1])),))
+    (shard,) = ours.replace({Holder("one/eth0"): (Binding("one-more", "one", bytes([10, 0, 0, 1])),)})
     return len(encode(Gossip((ours.write(shard),))))
 
 

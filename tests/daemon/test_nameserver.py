@@ -1,12 +1,16 @@
 """The name server's process lives as long as the daemon, whatever happens to it, and knows what it must."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 import dns.asyncquery
 import dns.message
@@ -14,10 +18,18 @@ import dns.rcode
 import pytest
 
 from ripstop.daemon.config import Config
-from ripstop.daemon.nameserver import NameServer, NameServerConfig, NameServerStatus
+from ripstop.daemon.nameserver import NameServer, NameServerConfig, NameServerStatus, dismiss, handover_of
 from ripstop.wire.dns_feed import NameRow, Record
 
 PATIENCE = 20.0  # seconds
+_HANGS = """
+import signal, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+signal.pause()
+"""
 
 
 def row(name: str, *addresses: str) -> NameRow:
@@ -40,6 +52,7 @@ def running(
 
     async def run() -> None:
         server, port = NameServer(config or NameServerConfig(), silence), free_port()
+        server.publish([])
         server.listen([("127.0.0.1", port)])
         async with asyncio.timeout(3 * PATIENCE), asyncio.TaskGroup() as tasks:
             task = tasks.create_task(server.run())
@@ -158,11 +171,48 @@ def test_a_place_that_is_taken_is_told_and_had_later(caplog: pytest.LogCaptureFi
     assert caplog.text.count("in use by another program") == 1
 
 
+def test_what_answers_is_left_behind_until_another_knows_all_or_it_is_dismissed(tmp_path: Path) -> None:
+    config, port = NameServerConfig(handover=handover_of(tmp_path)), free_port()
+
+    async def live(address: str, *before: str) -> int:
+        server = NameServer(config)
+        async with asyncio.timeout(3 * PATIENCE), asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(server.run())
+            server.publish([row("web", address)], complete=True, pending=True)
+            server.listen([("127.0.0.1", port)])
+            pid = (await until(server, lambda status: status.names == 1)).pid
+            assert not before or await lookup(port, "web") == [*before]
+            server.publish([])
+            await until(server, answers)
+            await becomes(port, "web", [address])
+            task.cancel()
+        assert pid is not None
+        return pid
+
+    first = asyncio.run(live("10.32.0.1"))
+    second = asyncio.run(live("10.32.0.2", "10.32.0.1"))
+    assert asyncio.run(lookup(port, "web")) == ["10.32.0.2"]
+    assert dismiss(tmp_path)
+    assert not dismiss(tmp_path)
+    with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+        os.kill(first, signal.SIGTERM)
+    for pid in (first, second):
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_one_that_hangs_is_dismissed_all_the_same(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _HANGS, str(handover_of(tmp_path))], stdout=subprocess.PIPE) as one:
+        assert one.stdout is not None, "a pipe"
+        assert one.stdout.readline()
+        assert dismiss(tmp_path)
+        assert one.wait(PATIENCE) == -signal.SIGKILL
+
+
 def test_what_an_instance_says_is_what_it_is_told() -> None:
     config = Config(dns_domain="Net.example.", dns_ttl=7, range="10.40.0.0/16", dns_allow=("192.0.2.0/24",))
     assert NameServerConfig.of(config).arguments == [
         "--domain=Net.example", "--ttl=7", "--universe=10.40.0.0/16", "--resolv-conf=/etc/resolv.conf",
-        "--allow=192.0.2.0/24",
+        "--allow=192.0.2.0/24", "--handover=/run/ripstop/names.sock",
     ]  # fmt: skip
 
 

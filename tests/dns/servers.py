@@ -61,14 +61,19 @@ class Server:
             list(self._frames.feed(self._end.recv(65536)))
         return self.until(lambda _: True)
 
-    def hang_up(self) -> int:
-        """Go as a daemon goes; return the server's exit code."""
+    def leave(self) -> None:
+        """Go as a daemon goes."""
         self._end.close()
+
+    def hang_up(self) -> int:
+        """Go; return the server's exit code."""
+        self.leave()
         return self.process.wait(PATIENCE)
 
     def close(self) -> None:
         """End it, whatever happened."""
         self._end.close()
+        self.process.terminate()  # one that is to outlive us
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(PATIENCE)
         self.process.kill()

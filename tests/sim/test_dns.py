@@ -60,7 +60,7 @@ class Fabric:
         if not bindings:
             del self.held[name][holder]
         if self.world.hosts[name].core:
-            self._tell(name, NamesRequested(RequestId(1), holder, bindings) if bindings else NamesDropped(holder))
+            self._tell(name, NamesRequested(RequestId(1), {holder: bindings}) if bindings else NamesDropped(holder))
 
     def _tell(self, name: PeerName, event: Event) -> None:
         core = self.world.hosts[name].core

@@ -72,6 +72,7 @@ class Serve:
 
     rows: tuple[NameRow, ...]
     complete: bool = False  # and has no other names
+    pending: bool = False  # and does not know all that we know, which follows at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,11 +231,10 @@ class NamesRestored:
 
 @dataclass(frozen=True, slots=True)
 class NamesRequested:
-    """A holder is to have these names instead of those it has."""
+    """Holders are to have these names instead of those they have, all of them or none."""
 
     request: RequestId
-    holder: Holder
-    bindings: tuple[Binding, ...]
+    holders: Mapping[Holder, tuple[Binding, ...]]
 
 
 @dataclass(frozen=True, slots=True)

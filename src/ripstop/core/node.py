@@ -105,8 +105,8 @@ class Node:
                 found = self.multicast.leave(request, port, group, now)
             case NamesRestored(holders):
                 found = self.dns.restore(holders, now)
-            case NamesRequested(request, holder, bindings):
-                found = self.dns.register(request, holder, bindings, now)
+            case NamesRequested(request, names):
+                found = self.dns.register(request, names, now)
             case NamesDropped(holder):
                 found = self.dns.drop(holder, now)
             case NamesForgotten(peers):

@@ -6,6 +6,7 @@ next start: a port without a record is deleted, an address without a port is rel
 
 import contextlib
 import logging
+from collections.abc import Iterator
 
 import msgspec
 
@@ -25,7 +26,7 @@ from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
 from ripstop.daemon.exposure import EXPOSE_KEY, EXPOSED, Exposure
 from ripstop.daemon.guards import guard_names, parse_allowed, parse_guards
-from ripstop.daemon.holders import Holders
+from ripstop.daemon.holders import Holders, Renaming
 from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.naming import Registration
@@ -132,7 +133,7 @@ class Containers:
                 _ = port.guard  # refuse one that has too many addresses
                 self._store.put([(port.key, ports.encode(port))])
                 listening = await self._create(port, gateway, request.multicast_route, soon)
-                await self._holders.use_names(Holder(holder), naming.bindings(container, addresses, names))
+                await self._holders.use_names({Holder(holder): naming.bindings(container, addresses, names)})
             except BaseException as error:
                 await self._forget(port)
                 if isinstance(error, StoreError):
@@ -282,18 +283,19 @@ class Containers:
                 log.info("%s of %s is gone, free again in %g s: %s", port.ifname, port.netns, grace, addresses)
                 await self._forget(port, grace)
 
-    async def name_port(self, port: PortRecord, names: tuple[Registration, ...]) -> None:
-        """Have an interface be known by these names and no others.
+    @contextlib.contextmanager
+    def renaming(self, port: PortRecord, names: tuple[Registration, ...]) -> Iterator[Renaming]:
+        """Yield what gives an interface these names and no others; at the end of the block it has them.
 
         Raises:
-            RequestError: refused, and nothing was changed.
+            ConflictError: somebody else is changing it.
         """
         with self._reservations.of(port.host_ifname):
             if self._ports.get(port.host_ifname) != port:
                 raise ConflictError(f"{port.ifname} of {port.container} has changed meanwhile; try again")
             renamed = msgspec.structs.replace(port, names=names)
             before, after = (naming.bindings(one.container, one.addresses, one.names) for one in (port, renamed))
-            await self._holders.rename(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
+            yield Renaming(Holder(port.holder), before, after, (port.key, ports.encode(renamed)))
             self._ports[port.host_ifname] = renamed
 
     async def forget_all(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 import msgspec
@@ -16,7 +16,7 @@ from ripstop.core.names import ContainerId, Holder
 from ripstop.daemon import naming
 from ripstop.daemon.config import Config
 from ripstop.daemon.driver import Driver
-from ripstop.daemon.holders import Holders
+from ripstop.daemon.holders import Holders, Renaming
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.naming import Registration
@@ -81,7 +81,7 @@ class Exposure:
                 if not record.masquerade:
                     await self._kernel.run(lambda: self._host.hide(()))
                 await self._show(record)
-                await self._holders.use_names(Holder(EXPOSED), record.bindings)
+                await self._holders.use_names({Holder(EXPOSED): record.bindings})
             except RipstopError as error:
                 await self._hide(addresses)
                 raise RequestError(str(error)) from None
@@ -119,16 +119,17 @@ class Exposure:
             raise RequestError("no gateway: the host has no overlay address; run `ripstop expose` first")
         return self.record.addresses[0].partition("/")[0]
 
-    async def use_names(self, names: tuple[Registration, ...]) -> None:
-        """Have the host's own interface be known by these names and no others.
+    @contextlib.contextmanager
+    def renaming(self, names: tuple[Registration, ...]) -> Iterator[Renaming]:
+        """Yield what gives the host's own interface these names and no others; at the end of the block it has them.
 
         Raises:
-            RequestError: refused, and nothing was changed.
+            ConflictError: somebody else is changing it.
         """
         with self._reservations.of(EXPOSED):
             record = msgspec.structs.replace(self.record, names=names)
             item = EXPOSE_KEY, msgspec.msgpack.encode(record)
-            await self._holders.rename(Holder(EXPOSED), self.record.bindings, record.bindings, item)
+            yield Renaming(Holder(EXPOSED), self.record.bindings, record.bindings, item)
             self.record = record
 
     def _within(self, subnet: Range) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ripstop.core.address import Range, format_address, parse_interface
@@ -14,6 +16,16 @@ from ripstop.daemon.driver import Driver
 from ripstop.store.sqlite import Store
 
 MAX_WAIT = 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """What is to become of the names of one holder."""
+
+    holder: Holder
+    before: tuple[Binding, ...]
+    after: tuple[Binding, ...]
+    item: tuple[str, bytes | None]  # its record on disk afterwards
 
 
 class Holders:
@@ -91,29 +103,27 @@ class Holders:
         else:
             self._driver.post(ReleaseRequested(holder))
 
-    async def use_names(self, holder: Holder, bindings: tuple[Binding, ...]) -> None:
-        """Have the node know these names of somebody, and no others.
+    async def use_names(self, holders: Mapping[Holder, tuple[Binding, ...]]) -> None:
+        """Have the node know these names of some, and no others.
 
         Raises:
             RequestError: refused, and nothing was changed.
         """
-        if bindings or self._driver.node.dns.bindings(holder):
-            await self._driver.ask(lambda request: NamesRequested(request, holder, bindings))
+        if any(bindings or self._driver.node.dns.bindings(holder) for holder, bindings in holders.items()):
+            await self._driver.ask(lambda request: NamesRequested(request, holders))
 
-    async def rename(
-        self, holder: Holder, before: tuple[Binding, ...], after: tuple[Binding, ...], item: tuple[str, bytes]
-    ) -> None:
-        """Have the node know other names of somebody, and its record on disk say so.
+    async def rename(self, renamings: Sequence[Renaming]) -> None:
+        """Have the node know other names of some, and their records on disk say so: all of them, or none.
 
         Raises:
             RequestError: refused, and nothing was changed.
         """
         try:
-            await self.use_names(holder, after)
-            self._store.put([item])
+            await self.use_names({one.holder: one.after for one in renamings})
+            self._store.put([one.item for one in renamings])
         except RipstopError as error:
             with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
-                await self.use_names(holder, before)
+                await self.use_names({one.holder: one.before for one in renamings})
             raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ from ripstop.daemon.lock import Lock
 from ripstop.daemon.membership import Membership
 from ripstop.daemon.metrics.collector import Metrics
 from ripstop.daemon.names import Names
-from ripstop.daemon.nameserver import NameServer, NameServerConfig
+from ripstop.daemon.nameserver import NameServer, NameServerConfig, dismiss
 from ripstop.daemon.reconciler import Reconciler
 from ripstop.daemon.reservations import Reservations
 from ripstop.daemon.sensors import Sensors, source_address
@@ -158,6 +158,8 @@ class _Daemon:
                 self._kernel, host.apply, host.distribute, lambda mtu: host.set_mtu(mtu, containers.ports)
             )
             name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
+            if name_server is None:
+                dismiss(config.run_dir)
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
             aftermath = Aftermath(host.delete_ports, host.promote_port)
@@ -172,7 +174,7 @@ class _Daemon:
             await sensors.start()
             former = await self._kernel.run(host.former_deliveries)
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
-            names = Names(config, store, driver, containers, name_server)
+            names = Names(config, store, driver, holders, containers, name_server)
             names.restore()
             works = [driver.run(), reconciler.run(), sensors.run(), aftermath.run()]
             if name_server:
@@ -215,7 +217,7 @@ class _Daemon:
             holders.close()
             if self._take_down:
                 await containers.forget_all()
-            if self._take_down:
+                dismiss(config.run_dir)
                 await self._kernel.run(host.destroy)
             frames.close()
             ports.close()

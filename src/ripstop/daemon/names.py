@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from ipaddress import ip_address
 
 import msgspec
@@ -12,13 +13,14 @@ import msgspec
 from ripstop.api import types
 from ripstop.core.dns.dns import NameView
 from ripstop.core.dns.messages import Binding
-from ripstop.core.errors import NotFoundError, RequestError, RipstopError, StartError
-from ripstop.core.events import NamesRequested, NamesRestored
+from ripstop.core.errors import NotFoundError, RequestError, StartError
+from ripstop.core.events import NamesRestored
 from ripstop.core.names import Holder
 from ripstop.daemon import naming
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver
+from ripstop.daemon.holders import Holders, Renaming
 from ripstop.daemon.nameserver import NameServer, NameServerStatus
 from ripstop.daemon.naming import Registration
 from ripstop.daemon.ports import HOST
@@ -35,9 +37,10 @@ class Names:
     """Everything that has a name on this host, and what other hosts say."""
 
     def __init__(
-        self, config: Config, store: Store, driver: Driver, containers: Containers, server: NameServer | None
-    ) -> None:
-        self._store, self._driver, self._containers = store, driver, containers
+        self, config: Config, store: Store, driver: Driver, holders: Holders, containers: Containers,
+        server: NameServer | None,
+    ) -> None:  # fmt: skip
+        self._store, self._driver, self._holders, self._containers = store, driver, holders, containers
         self._server = server  # None: this host answers nobody
         self._domain = config.dns_domain.removesuffix(".")
         self._mesh, self._dns = driver.node.mesh, driver.node.dns
@@ -75,16 +78,19 @@ class Names:
     async def _change(self, request: types.NameRequest, change: Change) -> None:
         if request.address:
             address = naming.parse_address(request.address)
-            await self._name_address(address, change(self._addresses.get(address, ())))
+            await self._rename([self._renaming(address, change(self._addresses.get(address, ())))])
         elif request.container in ("", HOST):
             if not self._containers.exposure.record.addresses:
                 raise RequestError(
                     "this host has no overlay address; give it one with `ripstop expose`, or say what has the name:"
                     " a container or an address"
                 )
-            await self._containers.exposure.use_names(change(self._containers.exposure.record.names))
+            await self._rename([self._containers.exposure.renaming(change(self._containers.exposure.record.names))])
         else:
-            await self._name_container(request.container, change)
+            found = [port for port in self._containers.ports if port.container == request.container]
+            if not found:
+                raise NotFoundError(f"container {request.container} is not attached here; `ripstop ps` lists what is")
+            await self._rename([self._containers.renaming(port, change(port.names)) for port in found])
 
     async def remove(self, request: types.NameRequest) -> list[types.Name]:
         """Take a name from a container, an address or this host itself; from all of them if none is said.
@@ -109,21 +115,22 @@ class Names:
     async def _take(self, request: types.NameRequest, change: Change) -> bool:
         """Return whether there was anything to take away."""
         everywhere = not (request.container or request.address)
-        removed = False
+        found: list[AbstractContextManager[Renaming]] = []
         wanted = naming.parse_address(request.address) if request.address else b""
-        for address, names in list(self._addresses.items()):
+        for address, names in self._addresses.items():
             if (everywhere or address == wanted) and change(names) != names:
-                await self._name_address(address, change(names))
-                removed = True
+                found.append(self._renaming(address, change(names)))
         host = self._containers.exposure.record.names
         if (everywhere or request.container == HOST) and change(host) != host:
-            await self._containers.exposure.use_names(change(host))
-            removed = True
-        for port in self._containers.ports:
-            if (everywhere or port.container == request.container) and change(port.names) != port.names:
-                await self._containers.name_port(port, change(port.names))
-                removed = True
-        return removed
+            found.append(self._containers.exposure.renaming(change(host)))
+        found += [
+            self._containers.renaming(port, change(port.names))
+            for port in self._containers.ports
+            if (everywhere or port.container == request.container) and change(port.names) != port.names
+        ]
+        if found:
+            await self._rename(found)
+        return bool(found)
 
     async def lookup(self, text: str) -> list[types.Name]:
         """Return all addresses of a name, or all names of an address.
@@ -179,29 +186,21 @@ class Names:
             if place.problem
         ])  # fmt: skip
 
-    async def _name_address(self, address: bytes, names: tuple[Registration, ...]) -> None:
-        before = self._addresses.get(address, ())
-        try:
-            await self._announce(address, names)
-            value = msgspec.msgpack.encode(names) if names else None
-            self._store.put([(_PREFIX + address.hex(), value)])
-        except RipstopError as error:
-            with contextlib.suppress(RequestError):  # by a disk that is full: the node has done it all the same
-                await self._announce(address, before)
-            raise error if isinstance(error, RequestError) else RequestError(f"{error}; nothing was changed") from None
+    async def _rename(self, changes: Iterable[AbstractContextManager[Renaming]]) -> None:
+        """Make all changes, or none."""
+        with contextlib.ExitStack() as stack:
+            await self._holders.rename([stack.enter_context(change) for change in changes])
+
+    @contextlib.contextmanager
+    def _renaming(self, address: bytes, names: tuple[Registration, ...]) -> Iterator[Renaming]:
+        """Yield what gives an address these names and no others; at the end of the block it has them."""
+        before, after = (_bindings(address, which) for which in (self._addresses.get(address, ()), names))
+        yield Renaming(
+            _holder(address), before, after, (_PREFIX + address.hex(), msgspec.msgpack.encode(names) if names else None)
+        )
         self._addresses[address] = names
         if not names:
             del self._addresses[address]
-
-    async def _announce(self, address: bytes, names: tuple[Registration, ...]) -> None:
-        await self._driver.ask(lambda number: NamesRequested(number, _holder(address), _bindings(address, names)))
-
-    async def _name_container(self, container: str, change: Change) -> None:
-        found = [port for port in self._containers.ports if port.container == container]
-        if not found:
-            raise NotFoundError(f"container {container} is not attached here; `ripstop ps` lists what is")
-        for port in found:
-            await self._containers.name_port(port, change(port.names))
 
     def _absence(self, text: str, key: str, whose: str) -> str:
         """Return why there is nothing to remove."""

@@ -1,25 +1,30 @@
 """The name server's process: started, fed, watched, started again.
 
 What is known of names is kept here too, so that a name server that dies begins anew with all of it; it answers on no
-address before it has it.
+address before it has it.  One that is left behind by a daemon that died answers on until then.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import struct
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
 from ripstop.core.errors import ProtocolError
 from ripstop.daemon.config import Config
 from ripstop.wire.dns_feed import Listen, NameRow, Rows
+from ripstop.wire.dns_handover import END
 from ripstop.wire.dns_report import Frames, Report, encode
 
 log = logging.getLogger("ripstop.dns")
@@ -29,6 +34,8 @@ SILENCE = 10.0  # seconds without a report (there is one each second) after whic
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds until a dead one is started again, doubling
 _STEADY = 60.0  # seconds after which a death is the first one again
 _READ = 64 * 1024  # bytes
+_DISMISSAL = 2.0  # seconds for one that is left behind to end by itself
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,14 @@ class NameServerConfig:
     universe: str = "10.32.0.0/12"  # its reverse names are ours, and its containers may ask about other domains
     allow: tuple[str, ...] = ()  # networks that may ask about other domains too
     resolv_conf: str = "/etc/resolv.conf"
+    handover: Path | None = None  # where it waits for who comes after it; None: it ends when nobody runs it any more
 
     @classmethod
     def of(cls, config: Config) -> "NameServerConfig":
         """Return what an instance's name server is told."""
         resolv_conf = str(config.dns_resolv_conf)
-        return cls(config.dns_domain.removesuffix("."), config.dns_ttl, config.range, config.dns_allow, resolv_conf)
+        domain = config.dns_domain.removesuffix(".")
+        return cls(domain, config.dns_ttl, config.range, config.dns_allow, resolv_conf, handover_of(config.run_dir))
 
     @property
     def arguments(self) -> list[str]:
@@ -56,6 +65,7 @@ class NameServerConfig:
             f"--universe={self.universe}",
             f"--resolv-conf={self.resolv_conf}",
             *(f"--allow={network}" for network in self.allow),
+            *((f"--handover={self.handover}",) if self.handover else ()),
         ]
 
 
@@ -91,13 +101,16 @@ class NameServer:
         self._rows: dict[str, NameRow] = {}  # by name in lower case
         self._places: tuple[tuple[str, int], ...] = ()
         self._untold: dict[str, NameRow] = {}
-        self._places_untold = False
+        self._places_untold = self._knows_all = False
         self._news = asyncio.Event()
         self._since: dict[tuple[str, int], float] = {}
         self._status = NameServerStatus(config.domain, None)
 
-    def publish(self, rows: Sequence[NameRow], *, complete: bool = False) -> None:
-        """Make names known; each row replaces what was known of its name, `complete` also all names not in them."""
+    def publish(self, rows: Sequence[NameRow], *, complete: bool = False, pending: bool = False) -> None:
+        """Make names known; each row replaces what was known of its name, `complete` also all names not in them.
+
+        Nothing is answered before something was published after which no more is pending.
+        """
         new = {row.name.lower(): row for row in rows}
         if complete:
             new.update((key, NameRow(row.name, ())) for key, row in self._rows.items() if key not in new)
@@ -109,6 +122,7 @@ class NameServer:
             else:
                 del self._rows[key]
             self._untold[key] = row
+        self._knows_all = self._knows_all or not pending
         self._news.set()
 
     def listen(self, addresses: Sequence[tuple[str, int]]) -> None:
@@ -123,7 +137,7 @@ class NameServer:
         return self._status
 
     async def run(self) -> None:
-        """Keep one running until cancelled."""
+        """Keep one running until cancelled; that which answers then is left behind, if there is a place for it."""
         pause = _FIRST_PAUSE
         while True:
             begun = time.monotonic()
@@ -144,13 +158,8 @@ class NameServer:
         ours, its = socket.socketpair()
         with ours:
             with its:
-                fd = its.fileno()
-                # -P: whatever lies in the current directory is not ours to import
-                command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *self._config.arguments]
                 try:
-                    process = await asyncio.create_subprocess_exec(
-                        *command, pass_fds=(fd,), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-                    )
+                    process = _start(its.fileno(), self._config.arguments)
                 except OSError as error:  # no memory, no descriptors: the daemon lives on without it
                     return f"cannot be started: {error.strerror}"
             self._status = replace(self._status, pid=process.pid)
@@ -164,13 +173,14 @@ class NameServer:
                     if silent:
                         process.kill()
                     telling.cancel()
-                    code = await process.wait()
+                    code = await _end(process)
                 return silent or last_words.result() or _death(code)
             finally:
-                writer.close()  # that is what ends it
-                with contextlib.suppress(ProcessLookupError):
+                writer.close()  # that is how it hears of it
+                if self._config.handover is None:
                     process.kill()
-                await process.wait()
+                    process.wait()
+                process.returncode = process.returncode or 0  # one that is left behind is not ours to wait for
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         """Tell the process what it does not know yet, names before addresses."""
@@ -180,7 +190,7 @@ class NameServer:
                     keys = list(islice(self._untold, CHUNK))
                     writer.write(encode(Rows(tuple(self._untold.pop(key) for key in keys))))
                     await writer.drain()
-                if self._places_untold:
+                if self._places_untold and self._knows_all:
                     self._places_untold = False
                     writer.write(encode(Listen(self._places)))
                 self._news.clear()
@@ -225,15 +235,63 @@ class NameServer:
         )
 
 
-async def _relay(process: asyncio.subprocess.Process) -> str:
+def handover_of(run_dir: Path) -> Path:
+    """Return where a name server waits for the one that comes after it."""
+    return run_dir / "names.sock"
+
+
+def dismiss(run_dir: Path) -> bool:
+    """End the name server that a daemon left behind; return whether there was one."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as former:
+        former.settimeout(_DISMISSAL)
+        try:
+            former.connect(str(handover_of(run_dir)))
+            former.send(END)
+            while former.recv(_READ):  # what it would hand over; then its end
+                pass
+        except TimeoutError:
+            pid, _, _ = _CREDENTIALS.unpack(former.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            return False
+    return True
+
+
+def _start(fd: int, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start the process that listens to us at a descriptor; none of asyncio's, which would die with us."""
+    # -P: whatever lies in the current directory is not ours to import
+    command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *arguments]
+    return subprocess.Popen(command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+async def _relay(process: "subprocess.Popen[bytes]") -> str:
     """Log what the process complains about until it ends; return its last line."""
-    assert process.stderr is not None, "a pipe"
+    reader = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), process.stderr
+    )
     last = ""
-    with contextlib.suppress(ValueError):  # a line without end
-        while line := await process.stderr.readline():
-            last = line.decode(errors="replace").rstrip()
-            log.warning("name server: %s", last)
+    try:
+        with contextlib.suppress(ValueError):  # a line without end
+            while line := await reader.readline():
+                last = line.decode(errors="replace").rstrip()
+                log.warning("name server: %s", last)
+    finally:
+        pipe.close()
     return last
+
+
+async def _end(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end of a process; return its code."""
+    ended, loop, handle = asyncio.Event(), asyncio.get_running_loop(), os.pidfd_open(process.pid)
+    loop.add_reader(handle, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+    return process.wait()
 
 
 def _death(code: int) -> str:

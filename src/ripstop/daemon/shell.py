@@ -60,9 +60,9 @@ class Shell:
             case SendQuery(port, family, query):
                 if not self._ports.send(port, snoop.encode(family, query, self._mac)):
                     self.sent_queries[family] += 1  # else: asked again before long; a port that is gone needs none
-            case Serve(rows, complete):
+            case Serve(rows, complete, pending):
                 if self._names is not None:
-                    self._names.publish(rows, complete=complete)
+                    self._names.publish(rows, complete=complete, pending=pending)
             case UseMtu(mtu):
                 self._reconciler.use_mtu(mtu)
             case Notice(level, text):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ripstop.daemon.host import remove_everything
 from ripstop.daemon.lock import Lock
+from ripstop.daemon.nameserver import dismiss
 from ripstop.kernel.link import Links
 
 
@@ -25,11 +26,11 @@ def teardown(run_dir: Path, state_dir: Path) -> list[str]:
     try:
         links = Links()
         try:
-            removed = remove_everything(links)
+            removed = [*(["name server"] if dismiss(run_dir) else []), *remove_everything(links)]
         finally:
             links.close()
     finally:
         lock.release()
-    for name in ("ripstop.sock", "cni.sock", "ripstop.lock"):
+    for name in ("ripstop.sock", "cni.sock", "names.sock", "ripstop.lock"):
         (run_dir / name).unlink(missing_ok=True)
     return removed

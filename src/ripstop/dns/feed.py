@@ -15,8 +15,10 @@ _CHUNK = 256 * 1024  # bytes
 class Feed:
     """Takes messages of the daemon; its end is ours."""
 
-    def __init__(self, opened: socket.socket, loop: Loop, take: Callable[[Rows | Listen], None]) -> None:
-        self._socket, self._loop, self._take = opened, loop, take
+    def __init__(
+        self, opened: socket.socket, loop: Loop, take: Callable[[Rows | Listen], None], ended: Callable[[], None]
+    ) -> None:
+        self._socket, self._loop, self._take, self._ended = opened, loop, take, ended
         decoder: msgspec.msgpack.Decoder[Rows | Listen] = msgspec.msgpack.Decoder(Rows | Listen)
         self._frames = Frames(decoder)
         self._unsent = b""
@@ -29,10 +31,8 @@ class Feed:
             if not self._unsent:
                 self._unsent = encode(report)
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
+        except OSError:  # it has no time, or has gone: then we hear that it has
             return
-        except OSError:
-            self._loop.stop()
 
     def _ready(self, _events: int) -> None:
         try:
@@ -42,6 +42,7 @@ class Feed:
         except OSError:
             received = b""
         if not received:
-            self._loop.stop()
+            self._loop.forget(self._socket.fileno())
+            self._ended()
         for message in self._frames.feed(received):
             self._take(message)

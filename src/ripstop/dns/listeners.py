@@ -2,15 +2,14 @@
 
 import errno
 import os
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ripstop.dns.loop import Loop
-from ripstop.dns.udp import listen
+from ripstop.dns.place import Service, Sockets, open_sockets
+from ripstop.wire.dns_handover import Place
 from ripstop.wire.dns_report import Listening
 
 RETRY = 0.5  # seconds until we try again to get an address that somebody else has
-Place = tuple[str, int]  # address, port
 
 
 class Listeners:
@@ -19,24 +18,27 @@ class Listeners:
     def __init__(
         self,
         loop: Loop,
-        serve: Callable[[socket.socket, socket.socket], Callable[[], None]],
+        serve: Callable[[Sockets], Service],
         changed: Callable[[], None],
     ) -> None:
-        """Let `serve` have the UDP and TCP socket of a place; what it returns ends that."""
+        """Begin with none; `changed` is called when there is something new to say of them."""
         self._loop, self._serve, self._changed = loop, serve, changed
-        self._open: dict[Place, Callable[[], None]] = {}
+        self._open: dict[Place, Service] = {}
         self._problems: dict[Place, str] = {}
         self._wanted: tuple[Place, ...] = ()
         self._needed: tuple[Place, ...] = ()  # those of them that no wildcard covers
         self._waiting = False
 
-    def listen(self, places: tuple[Place, ...]) -> None:
-        """Answer at these places, and at no others."""
+    def listen(self, places: tuple[Place, ...], had: Callable[[Place], Sockets | None] = lambda _: None) -> None:
+        """Answer at these places, and at no others; `had` may have sockets for them."""
         self._wanted = places
         self._needed = tuple(place for place in places if not _is_covered(place, places))
         for place in [place for place in self._open if place not in self._needed]:
-            self._open.pop(place)()
+            self._open.pop(place).close()
         self._problems = {place: problem for place, problem in self._problems.items() if place in self._needed}
+        for place in self._needed:
+            if place not in self._open and (sockets := had(place)) is not None:
+                self._open[place] = self._serve(sockets)
         self._try()
 
     def state(self) -> tuple[Listening, ...]:
@@ -48,16 +50,26 @@ class Listeners:
         """Where we were told to answer."""
         return self._wanted
 
+    @property
+    def sockets(self) -> Mapping[Place, Sockets]:
+        """Those at which we answer."""
+        return {place: service.sockets for place, service in self._open.items()}
+
+    def retire(self) -> None:
+        """Take no more questions anywhere, but answer those that were asked."""
+        for service in self._open.values():
+            service.retire()
+
     def _try(self) -> None:
         for place in self._needed:
             if place not in self._open:
                 try:
-                    sockets = _sockets(place)
+                    sockets = open_sockets(place)
                 except OSError as error:
                     self._problems[place] = _problem(error)
                 else:
                     self._problems.pop(place, None)
-                    self._open[place] = self._serve(*sockets)
+                    self._open[place] = self._serve(sockets)
         self._changed()
         if self._problems and not self._waiting:
             self._waiting = True
@@ -72,17 +84,6 @@ def _is_covered(place: Place, places: tuple[Place, ...]) -> bool:
     address, port = place
     wildcard = "::" if ":" in address else "0.0.0.0"
     return address != wildcard and (wildcard, port) in places
-
-
-def _sockets(place: Place) -> tuple[socket.socket, socket.socket]:
-    datagrams = listen(*place, socket.SOCK_DGRAM)
-    try:
-        stream = listen(*place, socket.SOCK_STREAM)
-        stream.listen()
-    except OSError:
-        datagrams.close()
-        raise
-    return datagrams, stream
 
 
 def _problem(error: OSError) -> str:

@@ -1,4 +1,7 @@
-"""The process: `python -m ripstop.dns.main FD --domain ripstop.local ...`, started by the daemon."""
+"""The process: `python -m ripstop.dns.main FD --domain ripstop.local ...`, started by the daemon.
+
+When the daemon goes it goes too, or, told where to wait for who comes next, answers on for a while.
+"""
 
 import argparse
 import gc
@@ -8,7 +11,6 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 from random import Random, SystemRandom
@@ -16,9 +18,11 @@ from random import Random, SystemRandom
 from ripstop.dns.access import Access, is_own
 from ripstop.dns.batch import Batch
 from ripstop.dns.feed import Feed
-from ripstop.dns.forwarding import Forwarder
+from ripstop.dns.forwarding import DEADLINE, Forwarder
+from ripstop.dns.handover import Estate, Offer
 from ripstop.dns.listeners import Listeners
 from ripstop.dns.loop import Loop
+from ripstop.dns.place import Service, Sockets
 from ripstop.dns.resolvconf import ResolvConf, without_own
 from ripstop.dns.responder import Responder, Send
 from ripstop.dns.tcp import Streams
@@ -27,9 +31,11 @@ from ripstop.dns.upstream import Upstream
 from ripstop.dns.zone import Zone
 from ripstop.wire.dns import Query, Rcode, reply
 from ripstop.wire.dns_feed import Listen, Rows
+from ripstop.wire.dns_handover import TAKEN, Place
 from ripstop.wire.dns_report import Report
 
 REPORT_INTERVAL = 1.0  # seconds
+LINGER = 300.0  # seconds to answer on without a daemon; what we know gets no better
 
 
 class Server:
@@ -49,18 +55,61 @@ class Server:
         self._batch = Batch()
         self._armed = math.inf
         self._listeners = Listeners(self._loop, self._serve, self._report)
-        self._feed = Feed(socket.socket(fileno=args.feed), self._loop, self._take)
+        self._feed = Feed(socket.socket(fileno=args.feed), self._loop, self._take, self._left)
+        self._path: Path | None = args.handover
+        self._offer: Offer | None = None
+        self._is_alone = self._is_to_end = False
 
     def run(self) -> None:
-        """Run until the daemon has gone."""
+        """Run until nobody needs us."""
         self._tick()
-        self._loop.run()
+        try:
+            self._loop.run()
+        finally:
+            if self._offer is not None:
+                self._offer.close()
+
+    def end(self, *_signal: object) -> None:
+        """End with the daemon: who ends all of its processes, as a terminal does, means us too."""
+        self._is_to_end = True
+        if self._is_alone:
+            sys.exit()
 
     def _take(self, message: Rows | Listen) -> None:
-        if isinstance(message, Listen):
+        if isinstance(message, Rows):
+            self._responder.apply(message)
+        elif self._path is None:
             self._listeners.listen(message.addresses)
         else:
-            self._responder.apply(message)
+            self._succeed(self._path, message.addresses)
+            self._path = None
+
+    def _succeed(self, path: Path, places: tuple[Place, ...]) -> None:
+        """Take the place of who answers still, and wait there for who comes next."""
+        estate = Estate(path)
+        self._listeners.listen(places, estate.take)
+        try:
+            self._offer = Offer(path, self._loop, lambda: self._listeners.sockets, self._succeeded)
+        except OSError as error:  # no space, most likely: names are answered, if not over the daemon's next start
+            print(f"cannot make {path}: {error.strerror}", file=sys.stderr)
+        estate.close()
+
+    def _left(self) -> None:
+        """Answer on without the daemon, if we answer anything."""
+        self._is_alone = True
+        if self._offer is None or self._is_to_end or not self._listeners.sockets:
+            self._loop.stop()
+        else:
+            self._loop.call_at(self._loop.now() + LINGER, self._loop.stop)
+
+    def _succeeded(self, word: bytes) -> None:
+        """End; if another answers now, not before those who asked us have their answers."""
+        if word == TAKEN:
+            self._offer = None
+            self._listeners.retire()
+            self._loop.call_at(self._loop.now() + DEADLINE, self._loop.stop)
+        else:
+            self._loop.stop()
 
     def _forward(self, query: Query, client: str, limit: int, send: Send) -> None:
         """Ask others, if whoever asks us may; the servers are as of now."""
@@ -93,17 +142,9 @@ class Server:
         self._forwarder.tick(self._loop.now())
         self._arm()
 
-    def _serve(self, datagrams: socket.socket, stream: socket.socket) -> Callable[[], None]:
-        served = Datagrams(datagrams, self._batch, self._responder, self._rng, self._counters)
-        streams = Streams(stream, self._loop, self._responder, self._counters)
-        self._loop.watch(datagrams.fileno(), served.ready)
-
-        def end() -> None:
-            self._loop.forget(datagrams.fileno())
-            datagrams.close()
-            streams.close()
-
-        return end
+    def _serve(self, sockets: Sockets) -> Service:
+        datagrams = Datagrams(sockets[0], self._batch, self._responder, self._rng, self._counters)
+        return Service(self._loop, datagrams, Streams(sockets[1], self._loop, self._responder, self._counters))
 
     def _tick(self) -> None:
         self._report()
@@ -116,7 +157,7 @@ class Server:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Answer until the daemon has gone."""
+    """Answer until nobody needs us."""
     parser = argparse.ArgumentParser(prog="ripstop.dns")
     parser.add_argument("feed", type=int)
     parser.add_argument("--domain", required=True)
@@ -124,12 +165,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--universe", required=True)
     parser.add_argument("--allow", action="append", default=[])
     parser.add_argument("--resolv-conf", default="/etc/resolv.conf")
-    for number in (signal.SIGINT, signal.SIGTERM):  # the daemon says when; a terminal tells all of its processes
-        signal.signal(number, signal.SIG_IGN)
+    parser.add_argument("--handover", type=Path)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each question to others and each TCP client has one
     gc.disable()  # names are many, and there are no cycles: looking for them would cost answers
-    Server(parser.parse_args(arguments)).run()
+    server = Server(parser.parse_args(arguments))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.end)
+    server.run()
     return 0
 
 

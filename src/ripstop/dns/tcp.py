@@ -31,14 +31,19 @@ class Streams:
         self, listener: socket.socket, loop: Loop, responder: Responder, counters: Counter[str], idle: float = IDLE
     ) -> None:
         self.idle: Final = idle
-        self._listener, self._loop, self._responder, self._counters = listener, loop, responder, counters
+        self.socket: Final = listener
+        self._loop, self._responder, self._counters = loop, responder, counters
         self._open: dict[_Connection, None] = {}  # who asked last is last
         loop.watch(listener.fileno(), self._accept)
 
+    def retire(self) -> None:
+        """Close the socket; connections go on."""
+        self._loop.forget(self.socket.fileno())
+        self.socket.close()
+
     def close(self) -> None:
         """Close the socket and all connections."""
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
+        self.retire()
         for connection in list(self._open):
             connection.close()
 
@@ -60,11 +65,11 @@ class Streams:
 
     def _accept(self, _events: int) -> None:
         try:
-            opened, address = self._listener.accept()
+            opened, address = self.socket.accept()
         except BlockingIOError:
             return
         except OSError:  # out of descriptors, most likely: looking again at once would be all that we do
-            self._loop.forget(self._listener.fileno())
+            self._loop.forget(self.socket.fileno())
             self._loop.call_at(self._loop.now() + _PAUSE, self._resume)
             return
         theirs = [connection for connection in self._open if connection.address == address[0]]
@@ -75,8 +80,8 @@ class Streams:
         self._open[_Connection(opened, address[0], self._loop, self)] = None
 
     def _resume(self) -> None:
-        if self._listener.fileno() >= 0:
-            self._loop.watch(self._listener.fileno(), self._accept)
+        if self.socket.fileno() >= 0:
+            self._loop.watch(self.socket.fileno(), self._accept)
 
 
 class _Connection:

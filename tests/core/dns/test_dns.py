@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ripstop.core.dns.dns import SLICE, Dns
+from ripstop.core.dns.dns import PATIENCE, SLICE, Dns
 from ripstop.core.dns.messages import MAX_BINDINGS, MAX_SHARD, SHARDS, Binding, Bindings, NameRow, Record, Service
 from ripstop.core.effects import Announce, Answer, Effect, Internal, Serve
 from ripstop.core.errors import ExhaustedError
@@ -60,7 +60,7 @@ class Side:
             self.do(self.dns.tick(0.0))
 
     def give(self, holder: Holder, *bindings: Binding) -> None:
-        self.do(self.dns.register(RequestId(1), holder, bindings, 0.0))
+        self.do(self.dns.register(RequestId(1), {holder: bindings}, 0.0))
 
     def hear(self, *others: "Side") -> None:
         """Learn all that others have announced."""
@@ -148,12 +148,27 @@ def test_nothing_is_served_before_our_own_names_are_known_and_then_all() -> None
     assert serve.complete and {row.name for row in serve.rows} == {"web", "db"}
 
 
+def test_nothing_is_served_before_it_is_known_whom_frames_reach_unless_that_takes_too_long() -> None:
+    here = Side(A)
+    here.give(X, binding("web", 1))
+    quick, slow = Dns(B), Dns(C)
+    for dns in (quick, slow):
+        dns.restore({}, 5.0)
+        assert dns.learn(here.entries, 5.0) == []
+        assert dns.tick(6.0) == [] and dns.deadline == 5.0 + PATIENCE
+    (serve,) = quick.use_ways((A,), 6.0)
+    assert isinstance(serve, Serve) and serve.complete and [row.name for row in serve.rows] == ["web"]
+    assert quick.deadline > 5.0 + PATIENCE
+    (serve,) = slow.tick(5.0 + PATIENCE)
+    assert serve == Serve((), complete=True)
+
+
 def test_very_many_names_are_served_in_slices() -> None:
     here, there = Side(A), Side(B)
     here.give(X, *(binding(f"n{number}", 1) for number in range(2 * SLICE + 1)))
     there.hear(here)
     effects = there.dns.use_ways((A,), 5.0)
-    assert [len(effect.rows) for effect in effects if isinstance(effect, Serve)] == [SLICE]
+    assert [(len(effect.rows), effect.pending) for effect in effects if isinstance(effect, Serve)] == [(SLICE, True)]
     assert there.dns.deadline == 5.0
     there.do(effects)
     there.do(there.dns.tick(5.0))
@@ -217,6 +232,16 @@ def test_there_is_an_end_to_names() -> None:
     refusal = here.results[1]
     assert isinstance(refusal, ExhaustedError) and str(MAX_BINDINGS) in str(refusal)
     assert here.results[2] == 0  # in place of another
+
+
+def test_what_two_are_to_be_called_together_is_refused_for_both_if_there_is_no_room_for_one() -> None:
+    here = Side(A)
+    many = tuple(binding(f"n{number}", 1) for number in range(MAX_BINDINGS))
+    (refusal,) = here.dns.register(RequestId(1), {X: (binding("web", 1),), Y: many}, 0.0)
+    assert isinstance(refusal, Answer) and isinstance(refusal.result, ExhaustedError)
+    assert here.dns.bindings(X) == here.dns.bindings(Y) == ()
+    here.do(here.dns.register(RequestId(1), {X: (binding("web", 1),), Y: (binding("web", 2),)}, 0.0))
+    assert here.addresses("web") == [1, 2] and len(here.entries) == 1
 
 
 def test_there_is_an_end_to_addresses_of_one_name() -> None:

@@ -17,17 +17,17 @@ SHARD = shard_of("web")
 
 def test_what_two_have_alike_is_written_once_and_stays_while_one_has_it() -> None:
     ours = Ours(NAME)
-    assert ours.replace(X, (WEB,)) == (SHARD,)
-    assert ours.replace(Y, (WEB,)) == ()
+    assert ours.replace({X: (WEB,)}) == (SHARD,)
+    assert ours.replace({Y: (WEB,)}) == ()
     assert ours.value(SHARD) == Bindings((WEB,))
-    assert ours.replace(X, ()) == ()
-    assert ours.replace(Y, ()) == (SHARD,)
+    assert ours.replace({X: ()}) == ()
+    assert ours.replace({Y: ()}) == (SHARD,)
     assert ours.count == 0
 
 
 def test_versions_grow_and_are_above_what_anybody_has_seen() -> None:
     ours = Ours(NAME)
-    ours.replace(X, (WEB,))
+    ours.replace({X: (WEB,)})
     assert [ours.write(SHARD).version for _ in range(2)] == [1, 2]
     assert ours.outdo(SHARD, 1, Bindings(())) is None  # older than ours: others drop it themselves
     answer = ours.outdo(SHARD, 41, Bindings(()))
@@ -38,10 +38,10 @@ def test_versions_grow_and_are_above_what_anybody_has_seen() -> None:
 
 def test_room_is_checked_and_nothing_is_changed_by_it() -> None:
     ours = Ours(NAME)
-    ours.replace(X, (WEB,))
+    ours.replace({X: (WEB,)})
     with pytest.raises(ExhaustedError):
-        ours.check(Y, [Binding(f"n{number}", "c", bytes(4)) for number in range(MAX_BINDINGS)])
-    ours.check(X, [DB])
+        ours.check({Y: tuple(Binding(f"n{number}", "c", bytes(4)) for number in range(MAX_BINDINGS))})
+    ours.check({X: (DB,)})
     assert ours.get(X) == (WEB,) and ours.get(Y) == ()
 
 
@@ -56,7 +56,7 @@ def test_all_at_once_is_the_same_as_one_after_the_other(
     for step in steps:
         one.replace_all(step)
         for holder in (X, Y):
-            other.replace(holder, step.get(holder, ()))
+            other.replace({holder: step.get(holder, ())})
         for key in ("web", "db", "x"):
             assert one.value(shard_of(key)) == other.value(shard_of(key))
         assert one.count == other.count == sum(map(len, step.values()))

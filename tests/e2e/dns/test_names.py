@@ -1,11 +1,13 @@
 """Names over three hosts: given, shared, taken away, through partitions, deaths and restarts."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ripstop.api.types import Name, NameRequest
+from ripstop.api.types import DnsListener, Name, NameRequest
 from ripstop.client import RefusedError
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
@@ -69,6 +71,17 @@ def give(lab: Lab, container: str, name: str, *services: str) -> str:
     host = lab.host(at.host)
     host.client.call("add_name", NameRequest(name, ident(lab, container), services=services))
     return at.address()
+
+
+def name_server(host: Host) -> int:
+    """Return the process that answers, 0 if none does."""
+    server = host.client.call("dns").server
+    return server.pid if server else 0
+
+
+def listening(host: Host) -> tuple[DnsListener, ...]:
+    server = host.client.call("dns").server
+    return server.listening if server else ()
 
 
 def ident(lab: Lab, container: str) -> str:
@@ -159,6 +172,51 @@ def test_names_outlive_a_killed_daemon_and_those_of_vanished_containers_do_not(l
     eventually(lambda: known(h1) == known(h2) == expected)
     assert [one.services for one in found(h1, "stays")] == [("http/tcp:80",)]
     eventually(lambda: dig(lab.container("h2c2"), h2, "stays") == [stays])
+
+
+def test_nobody_notices_that_a_daemon_is_killed_and_starts_again(lab: Lab) -> None:
+    """Every question has its answer at once or asked a second time, and never that there is no such name."""
+    h1, asking, stop = lab.host("h1"), lab.container("h1c2"), threading.Event()
+    expected = {"near": [give(lab, "h1c1", "near")], "far": [give(lab, "h3c1", "far")]}
+    eventually(lambda: all(dig(asking, h1, name) == addresses for name, addresses in expected.items()))
+    server, first = h1.status().exposed[0].partition("/")[0], name_server(h1)
+
+    def ask() -> int:
+        asked = 0
+        while not stop.is_set():
+            for name, addresses in expected.items():
+                words = ["dig", "+short", "+tries=2", "+time=5", f"@{server}", f"{name}.ripstop.local"]
+                assert asking.run(words).stdout.split() == addresses, name
+                asked += 1
+        return asked
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(ask)
+        try:
+            h1.restart_daemon(("--grace=0.5",))
+            eventually(lambda: name_server(h1) not in (0, first))
+            eventually(lambda: all(place.since is not None for place in listening(h1)))
+        finally:
+            stop.set()
+        assert done.result() > 10
+
+
+def test_names_are_answered_while_the_daemon_is_dead_until_all_is_taken_down(lab: Lab) -> None:
+    far, h1, asking = give(lab, "h3c1", "far"), lab.host("h1"), lab.container("h1c2")
+    eventually(lambda: dig(asking, h1, "far") == [far])
+    server = h1.status().exposed[0].partition("/")[0]
+    h1.kill_daemon()
+    try:
+        words = ["dig", "+short", "+tries=1", "+time=5", f"@{server}", "far.ripstop.local"]
+        assert asking.run(words).stdout.split() == [far]
+        assert "name server" in h1.ripstop("down").stdout
+        assert not (h1.run_dir / "names.sock").exists()
+    finally:
+        h1.start_daemon(("--grace=0.5",))
+        lab.wait()
+        h1.ripstop("expose")
+        for name in ("h1c1", "h1c2"):
+            h1.attach(lab.container(name))
 
 
 def test_a_daemon_killed_again_and_again_while_names_change_neither_loses_nor_leaks_any(lab: Lab) -> None:

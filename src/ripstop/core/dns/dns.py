@@ -14,6 +14,7 @@ from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import Holder, PeerName, RequestId
 
 SLICE = 1000  # names looked at in one go: some five milliseconds
+PATIENCE = 2.0  # seconds after a start until the name server is told whatever is known; the mesh takes half of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class Dns:
         self._near: dict[PeerName, None] = {name: None}  # whose names are answered: frames reach them, or they are us
         self._versions: dict[tuple[PeerName, int], int] = {}  # of the entries of other peers
         self._behind: dict[str, None] = {}  # names in lower case of which the server does not know the newest
-        self._behind_since = math.inf
-        self._has_told = False
+        self._tell_at = math.inf
+        self._knows_ways = self._has_told = False
         self._unheard: list[Entry] | None = []  # entries of our own learnt before we know what we have; then None
 
     @property
     def deadline(self) -> float:
         """When `tick` next has something to do, in seconds."""
-        return self._behind_since
+        return self._tell_at
 
     # What can happen.
 
@@ -51,22 +52,23 @@ class Dns:
         """These are our names: what others still have of a former life, and is not among them, goes."""
         effects = self._announce(self._ours.replace_all(holders))
         unheard, self._unheard = self._unheard or [], None
+        self._tell_at = now + PATIENCE
         return [*effects, *self.learn(unheard, now)]
 
     def register(
-        self, request: RequestId, holder: Holder, bindings: tuple[Binding, ...], now: float
+        self, request: RequestId, holders: Mapping[Holder, tuple[Binding, ...]], now: float
     ) -> list[Effect | Internal]:
-        """Give one of ours these names instead of those it has; refused if there is no room."""
+        """Give some of ours these names instead of those they have: all, or none if there is no room."""
         try:
-            self._ours.check(holder, bindings)
+            self._ours.check(holders)
         except ExhaustedError as error:
             return [Answer(request, error)]
-        effects = self._announce(self._ours.replace(holder, bindings))
+        effects = self._announce(self._ours.replace(holders))
         return [*effects, *self._follow(now), Answer(request, 0)]
 
     def drop(self, holder: Holder, now: float) -> list[Effect | Internal]:
         """One of ours has gone."""
-        return [*self._announce(self._ours.replace(holder, ())), *self._follow(now)]
+        return [*self._announce(self._ours.replace({holder: ()})), *self._follow(now)]
 
     def leave(self, now: float) -> list[Effect | Internal]:
         """We leave the mesh: nothing of ours stays behind."""
@@ -103,6 +105,7 @@ class Dns:
 
     def use_ways(self, peers: Iterable[PeerName], now: float) -> list[Effect | Internal]:
         """Frames reach these peers and no others: only their names are answered."""
+        self._knows_ways = True
         before, self._near = self._near, dict.fromkeys((self._name, *peers))
         for peer in (*before, *self._near):
             if (peer in before) != (peer in self._near):
@@ -154,18 +157,21 @@ class Dns:
         return [Announce(tuple(entries))] if entries else []
 
     def _follow(self, now: float) -> list[Effect | Internal]:
-        """Say what the name server must know; nothing before we know what we have ourselves.
+        """Say what the name server must know; nothing before we know what we have ourselves and whom frames reach.
 
-        In slices, so that a host with very many names that comes or goes does not hold up all else.
+        Who starts again would otherwise deny for a moment what others have.  In slices, so that a host with very many
+        names that comes or goes does not hold up all else.
         """
-        if self._unheard is not None or (self._has_told and not self._behind):
+        if self._unheard is not None or not (self._knows_ways or now >= self._tell_at):
+            return []
+        if self._has_told and not self._behind:
             return []
         keys = list(islice(self._behind, SLICE))
         for key in keys:
             del self._behind[key]
-        self._behind_since = now if self._behind else math.inf
+        self._tell_at = now if self._behind else math.inf
         complete, self._has_told = not self._has_told, True
-        return [Serve(tuple(map(self._row, keys)), complete)]
+        return [Serve(tuple(map(self._row, keys)), complete, bool(self._behind))]
 
     def _row(self, key: str) -> NameRow:
         """Return what is to be answered for a name, the same on every host that knows the same."""

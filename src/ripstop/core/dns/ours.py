@@ -1,6 +1,6 @@
 """Our own names, and the entries in which others read them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ripstop.core.dns.messages import MAX_BINDINGS, MAX_SHARD, Binding, Bindings, by_service, shard_of, size_of
 from ripstop.core.errors import ExhaustedError
@@ -22,32 +22,30 @@ class Ours:
         """Return the names of one of ours."""
         return self._holders.get(holder, ())
 
-    def check(self, holder: Holder, bindings: Iterable[Binding]) -> None:
-        """Make sure that a holder may have these in place of what it has.
+    def check(self, holders: Mapping[Holder, tuple[Binding, ...]]) -> None:
+        """Make sure that holders may have these in place of what they have.
 
         Raises:
             ExhaustedError: they are more than there is room for.
         """
-        wanted, had = list(bindings), self.get(holder)
+        wanted = [binding for bindings in holders.values() for binding in bindings]
+        had = [binding for holder in holders for binding in self.get(holder)]
         if len(wanted) <= len(had) and sum(map(size_of, wanted)) <= sum(map(size_of, had)):
             return
         if self.count + len(wanted) - len(had) > MAX_BINDINGS:
             raise ExhaustedError(f"this host has {self.count} names of at most {MAX_BINDINGS}; remove some first")
         for shard in {shard_of(binding.key): None for binding in wanted}:
-            others = [one for who, its in self._shards.get(shard, {}).items() if who != holder for one in its]
+            others = [one for who, its in self._shards.get(shard, {}).items() if who not in holders for one in its]
             mine = [binding for binding in wanted if shard_of(binding.key) == shard]
             if sum(map(size_of, (*others, *mine))) > MAX_SHARD:
                 raise ExhaustedError(f"{mine[0].name} has too many addresses on this host; remove some first")
 
-    def replace(self, holder: Holder, bindings: Iterable[Binding]) -> tuple[int, ...]:
-        """Give a holder these names instead of those it has; return the shards that differ now."""
-        return self._replace({holder: tuple(bindings)})
-
     def replace_all(self, holders: Mapping[Holder, tuple[Binding, ...]]) -> tuple[int, ...]:
         """Give these holders these names, and nobody else any; return the shards that differ now."""
-        return self._replace({**dict.fromkeys(self._holders, ()), **holders})
+        return self.replace({**dict.fromkeys(self._holders, ()), **holders})
 
-    def _replace(self, holders: Mapping[Holder, tuple[Binding, ...]]) -> tuple[int, ...]:
+    def replace(self, holders: Mapping[Holder, tuple[Binding, ...]]) -> tuple[int, ...]:
+        """Give holders these names instead of those they have; return the shards that differ now."""
         old: dict[int, Bindings] = {}
         for holder, after in holders.items():
             before = self.get(holder)

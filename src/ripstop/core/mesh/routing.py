@@ -151,7 +151,7 @@ class Routing:
             record = self._membership.record(peer)
             if peer not in self.ways and not (record and record.left):
                 notices.append(Notice("warning", f"{peer} can be reached no more"))
-        if self.ways.keys() != before.keys():
+        if self.ways.keys() != before.keys() or self._tables is None:  # the first time even if there are none
             notices.append(WaysChanged(tuple(self.ways)))
         return notices
 
