@@ -411,7 +411,7 @@ class Allocator:
                 council.leave()
             self._succession.enter(start, council.owner, out)
             for peer in council.sightings.users(ring_id(start)):
-                self._succession.note(peer, council.sightings.ballots[peer].birth, out)
+                self._succession.meet(peer, council.sightings.ballots[peer].birth, out)
             self._probate.identify(out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)

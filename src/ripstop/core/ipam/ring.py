@@ -286,7 +286,8 @@ class Ring:
     def _check(self) -> None:
         at = self.universe.start
         for segment in self.segments:
-            _must(at <= segment.start < segment.end <= self.universe.end, f"segment {segment} is out of order")
+            if not at <= segment.start < segment.end <= self.universe.end:
+                raise AssertionError(f"segment {segment} is out of order")
             at = segment.end
 
 
