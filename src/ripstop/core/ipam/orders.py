@@ -46,7 +46,7 @@ class Orders:
     def deadline(self) -> float:
         """When the next of them must be answered, in seconds."""
         orders = [*self._primes, *self._removals, *([self._reset] if self._reset else [])]
-        return min((order.deadline for order in orders), default=inf)
+        return min([order.deadline for order in orders], default=inf)
 
     def prime(self, request: RequestId, deadline: float) -> None:
         """Wait for a first ring."""

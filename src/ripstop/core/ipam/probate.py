@@ -54,6 +54,8 @@ class Probate:
             lives: how often their machines had restarted when people said that they are dead, if somebody else knows.
         """
         keys = list(keys)
+        if not keys:
+            return
         self._estate.confirm(frozenset(birth for _, birth in keys if birth), out)
         for key in keys:
             self._succession.write_off(key, self._succession.own, out, life=lives[key] if lives else None)

@@ -126,7 +126,7 @@ class Succession:
     def deadline(self) -> float:
         """When somebody must be asked again, in seconds."""
         polls = (self._vouching, self._taking, self._leaving, self._telling)
-        return min((poll.due for poll in polls if poll), default=inf)
+        return min([poll.due for poll in polls if poll is not None], default=inf)
 
     @property
     def taking(self) -> tuple[Key, ...]:
