@@ -312,3 +312,20 @@ def test_the_living_speak_for_all_the_dead_that_an_heir_knows_of() -> None:
     effects = world.allocator(3).hear(two, wanted, world.now)
     (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
     assert {token.owner for _, token in word.tokens} == {one, peer_name(3)}
+
+
+def test_one_that_came_back_and_died_for_good_can_be_written_off_after_all() -> None:
+    world = ring_of(4)
+    world.power_off(4)
+    world.split([1, 2], [3, 4])
+    world.remove(1, [4])  # which waits for the word of the third
+    world.run(1.0)
+    world.start(peer_name(4))
+    world.run(3.0)
+    world.power_off(4)
+    world.split()
+    world.run(20.0, step=0.2)
+    assert owned(world, 1) == SIZE // 4
+    again = world.remove(1, [4])
+    world.run(5.0)
+    assert world.results[again] == SIZE // 4

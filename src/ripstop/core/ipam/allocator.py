@@ -193,7 +193,7 @@ class Allocator:
         """Take over what peers owned that are dead for good; answers with the number of addresses."""
         out = self._begin()
         keys = self._orders.remove(request, names, now + wait, self._search.reachable, out, force=force)
-        self._probate.write_off(keys, out)
+        self._probate.write_off(keys, out, {key: self._succession.life(key) for key in keys})
         self._settle(now, out)
         return self._end(now, out)
 

@@ -188,6 +188,10 @@ class Succession:
             return (peer, birth) in self.gone
         return any(name == peer for name, _ in self.gone)
 
+    def life(self, key: Key) -> int:
+        """Return how often the machine of an owner has restarted, as far as is known here."""
+        return self._lives.get(key, 0)
+
     @property
     def fence(self) -> int:
         """How far beyond what is known an heir's versions go: further than those of any heir that it inherits from."""
@@ -326,7 +330,8 @@ class Succession:
             self._strangers.pop(name, None)
             stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
             is_same = self.peers.get(name) == birth
-            if name != self._own and (is_same or stale) and not (birth and self.is_gone(name, birth)):
+            is_back = stale and not (birth and self.is_gone(name, birth))
+            if name != self._own and (is_same or is_back):
                 self.note(name, birth, out, life)
         if self._is_told(word, owner):
             return True
