@@ -329,3 +329,17 @@ def test_one_that_came_back_and_died_for_good_can_be_written_off_after_all() -> 
     again = world.remove(1, [4])
     world.run(5.0)
     assert world.results[again] == SIZE // 4
+
+
+def test_whoever_restarts_among_those_who_have_lost_their_disks_begins_anew() -> None:
+    world = ring_of(2)
+    world.power_off(1)
+    assert world.results[wait_for(world, world.remove(2, [1]))] == SIZE // 2
+    inherited = Range(UNIVERSE.start, UNIVERSE.start + SIZE // 2)
+    astray = [world.address(world.allocate(2, f"late{number}", inherited)) for number in range(3)]
+    world.wipe(2, keep_containers=True)  # and with it, that the first is written off
+    world.start(peer_name(1))
+    back = [world.allocate(1, f"back{number}", inherited) for number in range(3)]
+    world.run(10.0)
+    assert not {world.address(request) for request in back} & {*astray}
+    assert world.is_peaceful()

@@ -29,6 +29,11 @@ class Probate:
         ring, estate, succession = self._estate.ring, self._estate, self._succession
         if ring is None:
             return False
+        if succession.is_forsaken:
+            out.notice(
+                "warning", "this host has restarted, and all others have lost their state: what it owned is sorted out"
+            )
+            self.be_reborn(out)
         self._look_after_former(now, out)
         self._orders.refuse(succession.give_up(now, out), out)
         doubted = succession.doubt

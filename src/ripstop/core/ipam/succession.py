@@ -5,7 +5,8 @@ its peers for their word, which each writes to disk before it gives it:
 
 - *Am I still an owner?*  After its machine restarted, a peer may have been written off; a newcomer may not be known to
   those who could write off the peer that gives it space.  Both are in doubt, and use nothing, until a majority of the
-  roster has given its word that it knows them.
+  roster has given its word that it knows them.  A restarted one whose others have all lost their disks since begins
+  anew: nobody is left who could know whether it was written off.
 - *Is that owner gone?*  People say so (`rmpeer`), or its own new self does, which has lost the disk.  Whoever gives
   its word takes no address any more that the dead gave and that has not come yet, and writes what did come anew in its
   own name.  With the word of everybody, the heir knows who owns what, and the rest of what the dead owned is its own.
@@ -114,6 +115,11 @@ class Succession:
     def is_newcomer(self) -> bool:
         """Whether we are in doubt because most of the roster does not know us yet."""
         return self.doubt and self._newcomer
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether we are in doubt, and everybody who could know more of us has lost its disk."""
+        return self.doubt and not self._newcomer and bool(self._strangers) and not set(self.others) - {*self._strangers}
 
     @property
     def others(self) -> list[PeerName]:
