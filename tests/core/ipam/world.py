@@ -23,6 +23,7 @@ from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
 UNIVERSE = Range.parse("10.32.0.0/27")  # small, so that it runs out
+STORM = 1000  # messages under way at once, far more than a few peers ever have to say
 
 
 def peer_name(number: int) -> PeerName:
@@ -250,6 +251,7 @@ class World:
                 case Tell(peer, body):
                     for _ in range(2 if self.rng.random() < self.doubling else 1):
                         if self.rng.random() >= self.loss:
+                            assert len(self.flights) < STORM, "what is told makes others tell more and more"
                             self.flights.append((self.now + self.rng.uniform(0.001, 0.05), name, peer, body))
                 case Answer(request, result):
                     assert request not in self.results, "answered twice"

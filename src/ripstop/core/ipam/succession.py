@@ -312,7 +312,6 @@ class Succession:
             key = (name, birth)
             if key not in self.gone or self.gone[key].heir != heir:
                 self.write_off(key, heir, out, life=life)
-                self._taking = None
         if not self.is_gone(peer, wanted.birth):
             self.note(peer, wanted.birth, out, wanted.life)
 
