@@ -31,7 +31,7 @@ class Probate:
             return False
         if succession.is_forsaken:
             out.notice(
-                "warning", "this host has restarted, and all others have lost their state: what it owned is sorted out"
+                "warning", "this host has restarted, and too few others have their state: what it owned is sorted out"
             )
             self.be_reborn(out)
         self._look_after_former(now, out)

@@ -5,8 +5,8 @@ its peers for their word, which each writes to disk before it gives it:
 
 - *Am I still an owner?*  After its machine restarted, a peer may have been written off; a newcomer may not be known to
   those who could write off the peer that gives it space.  Both are in doubt, and use nothing, until a majority of the
-  roster has given its word that it knows them.  A restarted one whose others have all lost their disks since begins
-  anew: nobody is left who could know whether it was written off.
+  roster has given its word that it knows them.  Whoever has lost its disk since, or is being written off itself, cannot
+  say whether a restarted one was; if too few others are left for a majority, that one begins anew.
 - *Is that owner gone?*  People say so (`rmpeer`), or its own new self does, which has lost the disk.  Whoever gives
   its word takes no address any more that the dead gave and that has not come yet, and writes what did come anew in its
   own name.  With the word of everybody, the heir knows who owns what, and the rest of what the dead owned is its own.
@@ -118,8 +118,8 @@ class Succession:
 
     @property
     def is_forsaken(self) -> bool:
-        """Whether we are in doubt, and everybody who could know more of us has lost its disk."""
-        return self.doubt and not self._newcomer and bool(self._strangers) and not set(self.others) - {*self._strangers}
+        """Whether we are in doubt, and too few are left who could end it."""
+        return self.doubt and not self._newcomer and len(self._witnesses()) < self._needed()
 
     @property
     def others(self) -> list[PeerName]:
@@ -331,8 +331,12 @@ class Succession:
             is_settled_now = known is not None and known.heir != self._own and done and not known.done
             if key != (owner.name, owner.birth) and (known is None or is_settled_now):
                 self.write_off(key, heir, out, done=done, life=life)
+        for name, birth, _ in word.peers:
+            if name == peer and self.doubt and not self._newcomer and not self.is_gone(name, birth or -1):
+                self.meet(name, birth, out)  # its word may be faster than its ballot
         for name, birth, life in word.peers if peer not in self._strangers else ():
-            self._strangers.pop(name, None)
+            if birth == self.peers.get(name):
+                self._strangers.pop(name, None)
             stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
             is_same = self.peers.get(name) == birth
             is_back = stale and not (birth and self.is_gone(name, birth))
@@ -385,7 +389,7 @@ class Succession:
             for peer in self.others:
                 if peer in reachable:
                     out.tell(peer, self.word(ring, 0))
-            if self.doubt:  # everybody knows us
+            if self.doubt and not self._strangers:  # everybody knows us
                 self._doubt(False, out)
                 self._vouching = None
         unaware = self._unaware(reachable)
@@ -423,16 +427,15 @@ class Succession:
 
     def missing(self) -> int:
         """Return how many more must give us their word before we use what is ours."""
-        others = [peer for peer in self.others if peer not in self._strangers]
-        words = len([peer for peer in others if self._vouching and peer in self._vouching.words])
-        # A newcomer's own word does not count: those it has not asked would not know of it.
-        needed = len(others) // 2 + 1 if self._newcomer else (len(others) + 1) // 2
-        return min(needed, len(others)) - words
+        return self._needed() - len(
+            [peer for peer in self._witnesses() if self._vouching and peer in self._vouching.words]
+        )
 
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
-        others = [peer for peer in self.others if peer not in self._strangers]
-        names = [self._name(peer) for peer in others if not (self._vouching and peer in self._vouching.words)]
+        names = [
+            self._name(peer) for peer in self._witnesses() if not (self._vouching and peer in self._vouching.words)
+        ]
         why = "is new in the ring" if self._newcomer else "has restarted"
         return (
             f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
@@ -447,6 +450,19 @@ class Succession:
         missing = [peer for peer in self.others if peer not in self._taking.words]
         names = ", ".join(self._name(peer) + ("" if peer in reachable else " (cannot be reached)") for peer in missing)
         return f"taking over what {dead} owned: waiting for the word of {names}, who may have been given some of it"
+
+    def _witnesses(self) -> list[PeerName]:
+        """Return whose word can end our doubt."""
+        return [peer for peer in self.others if peer not in self._strangers]
+
+    def _needed(self) -> int:
+        """Return how many of them it takes."""
+        others = self.others
+        if self._newcomer:  # its own word does not count: those it has not asked would not know of it
+            return min(len(others) // 2 + 1, len(others))
+        # Those who cannot say any more whether they gave their word against us count as well.
+        unsettled = {name for (name, _), off in self.gone.items() if not off.done} - {*others, self._own}
+        return (len(others) + len(unsettled) + 1) // 2
 
     def _is_told(self, word: Word, owner: Owner) -> bool:
         """Return whether a word says that we are written off, and not because we said so."""
