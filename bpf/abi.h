@@ -205,6 +205,7 @@ enum drop_reason {
 	DROP_ROGUE_DHCP,      /* what only a DHCP server sends */
 	DROP_UNGUARDED_TYPE,  /* an EtherType or a VLAN tag behind which nothing is looked at */
 	DROP_HIDDEN_HEADER,   /* headers that are malformed, or more than are looked through */
+	DROP_MULTICAST_OFF,   /* to a group, or about groups, of a port that has none */
 	DROP_REASONS,
 };
 
@@ -216,6 +217,7 @@ enum guard_flags {
 	GUARD_IP = 2,	  /* other IP sources, and claims in ARP and neighbor discovery */
 	GUARD_ROUTER = 4, /* router advertisements and redirects */
 	GUARD_DHCP = 8,	  /* acting as a DHCP server */
+	GUARD_MULTICAST = 16, /* all groups but those that stay on the link */
 };
 
 /* What a guarded port is. */

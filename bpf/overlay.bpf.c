@@ -51,7 +51,7 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 
 	if (!flow)
 		return UNKNOWN;
-	if (is_known(flow, &key, now) && frame->fast && frame->size <= flow->size) {
+	if (likely(is_known(flow, &key, now) && frame->fast && frame->size <= flow->size)) {
 		if (!flow->peer)
 			return deliver(skb, cfg, flow->port);
 		label->destination = flow->peer;
@@ -82,19 +82,27 @@ static __always_inline int switch_unicast(struct __sk_buff *skb, const struct co
 	return send_by(skb, cfg, frame, &way, reach, label);
 }
 
-/* Find who gets a group's frame of a port. */
-static __always_inline void find_audience(const struct config *cfg, const struct tree *tree, const struct frame *frame,
-					  const struct moment *now, __u32 port, const struct group_key *stream,
-					  struct audience *audience)
+/* Find who gets a group's frame of a port; returns the tree along which it goes, NULL if there is none or the trail leads
+ * on without. */
+static __always_inline const struct tree *find_audience(const struct config *cfg, const struct frame *frame,
+							const struct moment *now, __u32 port,
+							const struct group_key *stream, struct audience *audience)
 {
 	struct flow_key key = { .source = frame->source, .target = frame->target, .device = port };
+	bool believed = is_audience(audience, stream, &key, now);
+	const struct tree *tree;
+	__u32 own = cfg->own;
 
-	if (is_audience(audience, stream, &key, now) && audience->mark == (tree ? tree->mark : 0))
-		return;
+	if (likely(believed && leads_on(&audience->trail, frame, now)))
+		return NULL;
+	tree = bpf_map_lookup_elem(&trees, &own);
+	if (believed && audience->mark == (tree ? tree->mark : 0))
+		return tree;
 	learn(now, frame->source, port, 0);
 	address_audience(audience, stream, port, 0);
-	choose(cfg, tree, cfg->own, audience);
+	choose(cfg, tree, own, audience);
 	remember_audience(audience, &key, now);
+	return tree;
 }
 
 SEC("tc")
@@ -128,7 +136,7 @@ int from_port(struct __sk_buff *skb)
 			return verdict;
 	} else if (cfg->flags & CONFIG_SNOOPING) {
 		group = read_group(skb, 0, &frame);
-		if (group.telling) {
+		if (unlikely(group.telling)) {
 			wrong = hand_over(skb, &now);
 			if (wrong != DROP_REASONS)
 				return drop(wrong);
@@ -136,11 +144,13 @@ int from_port(struct __sk_buff *skb)
 		if (group.scope != SCOPE_ALL)
 			audience = audience_slot(group.key);
 	}
-	tree = bpf_map_lookup_elem(&trees, &own);
-	if (audience)
-		find_audience(cfg, tree, &frame, &now, skb->ifindex, group.key, audience);
-	else if (is_group(frame.target))
-		learn(&now, frame.source, skb->ifindex, 0);
+	if (audience) {
+		tree = find_audience(cfg, &frame, &now, skb->ifindex, group.key, audience);
+	} else {
+		tree = bpf_map_lookup_elem(&trees, &own);
+		if (is_group(frame.target))
+			learn(&now, frame.source, skb->ifindex, 0);
+	}
 	return flood_frame(skb, cfg, &frame, tree, &label, skb->ifindex, audience, &now);
 }
 
@@ -189,14 +199,9 @@ static __always_inline bool read_outer(struct __sk_buff *skb, const struct confi
 	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
 	    skb->len < OUTER_SIZE)
 		return false;
-	ip = (void *)(long)skb->data + ETH_HLEN;
-	if ((void *)ip + OVERHEAD > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, OUTER_SIZE))
-			return false;
-		ip = (void *)(long)skb->data + ETH_HLEN;
-		if ((void *)ip + OVERHEAD > (void *)(long)skb->data_end)
-			return false;
-	}
+	ip = read_header(skb, ETH_HLEN, OVERHEAD);
+	if (!ip)
+		return false;
 	udp = (void *)(ip + 1);
 	vxlan = (void *)(udp + 1);
 	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))
@@ -260,6 +265,7 @@ static __always_inline bool relay_flood(struct __sk_buff *skb, const struct conf
 	if (tally->slow)
 		return false;
 	flood.outer->ip = outer->ip;
+	tally->wrapped = true;
 	take_ways(&flood);
 	return true;
 }
@@ -326,13 +332,13 @@ int from_underlay(struct __sk_buff *skb)
 		if (!audience)
 			return TC_ACT_UNSPEC;
 		believed = is_audience(audience, group.key, &key, &now);
-		if (believed && frame.fast && !audience->children)
+		if (likely(believed && frame.fast && !audience->children))
 			return receive_members(skb, cfg, &frame, audience, &now, new_tally());
 	} else {
 		flow = flow_slot(&frame);
 		if (!flow)
 			return TC_ACT_UNSPEC;
-		if (is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size) {
+		if (likely(is_known(flow, &key, &now) && frame.fast && frame.size <= flow->size)) {
 			if (flow->peer)
 				return relay_by(skb, &outer, &flow->way, REACH_READY);
 			count(skb, COUNT_RECEIVED_FAST);

@@ -20,7 +20,7 @@ ALLOWED = {
     "cni": (),
     "lab": ("core", "client", "api"),
     "kubernetes": ("core", "client", "api"),
-    "cli": ("core", "client", "api", "lab", "kubernetes"),
+    "cli": ("core", "client", "api", "lab", "kubernetes", "cni"),
     "daemon": ("core", "wire", "kernel", "transport", "store", "api"),
 }
 ANYWHERE = ("__init__",)  # the version

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.ways import DIRECT, KERNEL
+from ripstop.cni.assembly import assemble
 from ripstop.core.errors import RipstopError
 from ripstop.lab import namespaces
 from ripstop.lab.host import Host
 
-OURS = Path(__file__).parents[2] / "src/ripstop/cni/plugin.py"
 DEBIAN = Path("/usr/lib/cni")  # containernetworking-plugins
 PATIENCE = 120.0  # seconds for one call
 
@@ -66,7 +66,10 @@ class Plugin:
 
 def pair(host: Host) -> tuple[Plugin, Plugin]:
     """Return ours, and `bridge` with `host-local`; both give a default route and route for the container."""
-    ours = Plugin(DIRECT, OURS, host, {"cniVersion": "1.0.0", "name": "overlay", "type": "ripstop-cni"}, "eth0",
+    path = host.directory / "ripstop-cni"
+    path.write_text(assemble(Path("/usr/bin/python3"), host.run_dir))
+    path.chmod(0o755)
+    ours = Plugin(DIRECT, path, host, {"cniVersion": "1.0.0", "name": "overlay", "type": "ripstop-cni"}, "eth0",
                   {"RIPSTOP_RUN_DIR": str(host.run_dir)})  # fmt: skip
     ipam = {"type": "host-local", "ranges": [[{"subnet": "10.99.0.0/16"}]], "dataDir": str(host.directory / "ipam"),
             "routes": [{"dst": "198.51.100.0/24"}]}  # fmt: skip

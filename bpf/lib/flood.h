@@ -23,8 +23,6 @@ struct {
 	__type(value, struct outer);
 } outers SEC(".maps");
 
-#define FEW_CHILDREN 4 /* see FEW_DEVICES */
-
 struct flood {
 	struct __sk_buff *skb;
 	const struct config *cfg;
@@ -37,6 +35,7 @@ struct flood {
 	bool companion; /* copy through the companion in the first pass */
 	bool keep;	/* copy to the last child too: the packet itself has further to go */
 	struct outer *outer;
+	const struct trail *trail; /* where known ways are; NULL: in `ways` */
 };
 
 static __always_inline struct outer *outer_slot(void)
@@ -84,6 +83,7 @@ static long find_way(void *map, const __u32 *index, struct way *way, struct floo
 		return 0;
 	case REACH_TOO_BIG:
 		count_drop(DROP_TOO_BIG);
+		flood->tally->left_out += 1;
 		break;
 	default:
 		flood->tally->slow += 1;
@@ -108,9 +108,13 @@ static long take_way(void *map, const __u32 *index, const struct way *way, struc
 	aim(flood->outer, way);
 	count_out(skb, flood->label.relayed, true);
 	count(skb, COUNT_FLOOD_COPIES);
-	if (bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0))
+	if (flood->tally->wrapped ? bpf_skb_store_bytes(skb, 0, &flood->outer->eth, AIMED, 0) :
+				    bpf_skb_store_bytes(skb, 0, &flood->outer->eth, OUTER_SIZE, 0)) {
 		count_drop(DROP_ENCAPSULATE);
-	else if (!flood->tally->ready && !flood->keep)
+		return 0;
+	}
+	flood->tally->wrapped = true;
+	if (!flood->tally->ready && !flood->keep)
 		flood->tally->last = way->ifindex;
 	else if (bpf_clone_redirect(skb, way->ifindex, 0) < 0)
 		count_drop(DROP_COPY);
@@ -149,16 +153,45 @@ static __always_inline void take_ways(struct flood *flood)
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
 		__u32 key = i;
-		struct way *way = bpf_map_lookup_elem(&ways, &key);
+		const struct way *way = flood->trail ? &flood->trail->ways[i] : bpf_map_lookup_elem(&ways, &key);
 
 		if (!way || take_way(NULL, &key, way, flood))
 			return;
 	}
+	if (flood->trail)
+		return;
 	flood->first = FEW_CHILDREN;
 	bpf_for_each_map_elem(&ways, take_way, flood, 0);
 }
 
-/* Send the packet itself to the ways found: wrap once, then one copy each, the last without copying. */
+/* Go the ways that were found for a frame before. */
+static __always_inline void follow(struct flood *flood, const struct trail *trail)
+{
+	flood->trail = trail;
+	flood->tally->ready = trail->count;
+	flood->tally->sent = trail->count;
+}
+
+/* Know the ways just found, if they are few and nobody was left out. */
+static __always_inline void leave(const struct flood *flood, struct trail *trail, const struct moment *now)
+{
+	if (flood->tally->slow || flood->tally->left_out || flood->children >> FEW_CHILDREN)
+		return;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < FEW_CHILDREN; i++) {
+		__u32 key = i;
+		const struct way *way = bpf_map_lookup_elem(&ways, &key);
+
+		trail->ways[i].ifindex = 0;
+		if (way && i < flood->tree->count)
+			trail->ways[i] = *way;
+	}
+	trail->count = flood->tally->ready;
+	trail->size = flood->frame->size;
+	trail->tick = now->tick;
+}
+
+/* Send the packet itself to the ways found: make room once, then one copy each, the last without copying. */
 static __always_inline int flood_ways(struct flood *flood)
 {
 	struct __sk_buff *skb = flood->skb;
@@ -168,8 +201,6 @@ static __always_inline int flood_ways(struct flood *flood)
 		bpf_for_each_map_elem(&ways, take_companion, flood, 0);
 		return TC_ACT_SHOT; /* all have their copies */
 	}
-	if (bpf_skb_store_bytes(skb, AIMED, &flood->outer->udp, OUTER_SIZE - AIMED, 0))
-		return drop(DROP_ENCAPSULATE);
 	take_ways(flood);
 	return flood->tally->last ? bpf_redirect(flood->tally->last, 0) : TC_ACT_SHOT;
 }
@@ -180,7 +211,7 @@ static __always_inline int flood_ways(struct flood *flood)
  */
 static __always_inline int flood_frame(struct __sk_buff *skb, const struct config *cfg, const struct frame *frame,
 				       const struct tree *tree, const struct label *label, __u32 except,
-				       const struct audience *audience, const struct moment *now)
+				       struct audience *audience, const struct moment *now)
 {
 	struct flood flood = {
 		.skb = skb,
@@ -198,8 +229,13 @@ static __always_inline int flood_frame(struct __sk_buff *skb, const struct confi
 	if (!flood.tally || !flood.outer)
 		return drop(DROP_COPY);
 
-	if (tree && tree->count && flood.children)
+	if (likely(audience && leads_on(&audience->trail, frame, now))) {
+		follow(&flood, &audience->trail);
+	} else if (tree && tree->count && flood.children) {
 		find_ways(&flood);
+		if (audience)
+			leave(&flood, &audience->trail, now);
+	}
 	copy_to_audience(&walk, audience);
 	if (audience)
 		count_stream(audience, now, skb->len, flood.tally);

@@ -25,6 +25,37 @@ struct frame {
 	bool fast; /* the fast path can carry it: see read_frame */
 };
 
+/*
+ * Where the bytes of a packet begin and end that can be read right away.
+ *
+ * Pointers in fields of 32 bits: one that the compiler kept for the next comparison it would cut to that length, and
+ * then every packet looks too short.
+ */
+static __always_inline const void *packet_start(const struct __sk_buff *skb)
+{
+	return (void *)(long)*(const volatile __u32 *)&skb->data;
+}
+
+static __always_inline const void *packet_end(const struct __sk_buff *skb)
+{
+	return (void *)(long)*(const volatile __u32 *)&skb->data_end;
+}
+
+/* Return the `size` bytes that start `at` bytes into the packet; NULL if it has not that many. */
+static __always_inline const void *read_header(struct __sk_buff *skb, __u32 at, __u32 size)
+{
+	const void *header = packet_start(skb) + at;
+
+	if (unlikely(header + size > packet_end(skb))) {
+		if (bpf_skb_pull_data(skb, at + size))
+			return NULL;
+		header = packet_start(skb) + at;
+		if (header + size > packet_end(skb))
+			return NULL;
+	}
+	return header;
+}
+
 /* Step over IPv6 extension headers from `at`; returns the upper protocol and moves `at` to its header. */
 static __always_inline __u8 upper_protocol(struct __sk_buff *skb, __u8 protocol, __u32 *at)
 {
@@ -82,16 +113,10 @@ static __always_inline void read_gso(struct __sk_buff *skb, __u32 at, struct fra
 static __always_inline long read_frame(struct __sk_buff *skb, __u32 at, struct frame *frame)
 {
 	__u32 length = skb->len - at;
-	const struct ethhdr *eth;
+	const struct ethhdr *eth = read_header(skb, at, sizeof(*eth));
 
-	eth = (void *)(long)skb->data + at;
-	if ((void *)(eth + 1) > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, at + ETH_HLEN))
-			return -1;
-		eth = (void *)(long)skb->data + at;
-		if ((void *)(eth + 1) > (void *)(long)skb->data_end)
-			return -1;
-	}
+	if (!eth)
+		return -1;
 	frame->target = mac_number(eth->h_dest);
 	frame->source = mac_number(eth->h_source);
 	frame->type = eth->h_proto;
@@ -118,9 +143,9 @@ static __always_inline long read_frame(struct __sk_buff *skb, __u32 at, struct f
 /* What no switch passes on, wherever it comes from; DROP_REASONS if there is nothing wrong. */
 static __always_inline enum drop_reason objection(const struct frame *frame)
 {
-	if (is_group(frame->source) || !frame->source)
+	if (unlikely(is_group(frame->source) || !frame->source))
 		return DROP_BAD_SOURCE;
-	if (is_reserved(frame->target))
+	if (unlikely(is_reserved(frame->target)))
 		return DROP_RESERVED_MAC;
 	return DROP_REASONS;
 }

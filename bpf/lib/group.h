@@ -43,21 +43,6 @@ struct group {
 	const struct group_key *key; /* zero for SCOPE_ROUTERS, nothing for SCOPE_ALL */
 };
 
-/* Return the `size` bytes that start `at` bytes into the packet; NULL if it has not that many. */
-static __always_inline const void *read_header(struct __sk_buff *skb, __u32 at, __u32 size)
-{
-	const void *header = (void *)(long)skb->data + at;
-
-	if (header + size > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, at + size))
-			return NULL;
-		header = (void *)(long)skb->data + at;
-		if (header + size > (void *)(long)skb->data_end)
-			return NULL;
-	}
-	return header;
-}
-
 /* Written as it is read later, by whole words: reading what was written in parts has to wait for the parts. */
 static __always_inline void set_key(struct group_key *key, __u64 group0, __u64 group1, __u64 source0, __u64 source1)
 {
@@ -99,9 +84,9 @@ static __always_inline struct group read_group_v4(struct __sk_buff *skb, __u32 a
 	struct group group = { .scope = SCOPE_ALL };
 	__be32 target, source;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (unlikely(!ip || ip->version != 4 || ip->ihl < 5))
 		return group;
-	if (ip->protocol == IPPROTO_IGMP || ip->protocol == PROTOCOL_PIM) {
+	if (unlikely(ip->protocol == IPPROTO_IGMP || ip->protocol == PROTOCOL_PIM)) {
 		group.telling = true;
 		if (ip->protocol == IPPROTO_IGMP && !(ip->frag_off & bpf_htons(IP_OFFSET)))
 			group.scope = igmp_scope(skb, at + ip->ihl * 4);
@@ -157,13 +142,13 @@ static __always_inline struct group read_group(struct __sk_buff *skb, __u32 at, 
 	__u32 zero = 0;
 	struct group_key *key = bpf_map_lookup_elem(&group_keys, &zero);
 
-	if (!key || skb->vlan_present || is_broadcast(frame->target))
+	if (unlikely(!key || skb->vlan_present || is_broadcast(frame->target)))
 		return group;
 	if (frame->type == bpf_htons(ETH_P_IP))
 		group = read_group_v4(skb, at + ETH_HLEN, key);
 	else if (frame->type == bpf_htons(ETH_P_IPV6))
 		group = read_group_v6(skb, at + ETH_HLEN, key);
-	if (group.scope == SCOPE_ROUTERS)
+	if (unlikely(group.scope == SCOPE_ROUTERS))
 		set_key(key, 0, 0, 0, 0);
 	group.key = key;
 	return group;

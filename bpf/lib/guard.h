@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * What a guarded port must not send: what claims to be of somebody else, and what only routers and DHCP servers send.
+ * What a guarded port must not send: what claims to be of somebody else, what only routers and DHCP servers send, and if
+ * it is to have none, multicast.
  *
  * All that a receiver could read is looked at or does not pass.  Receivers read behind a VLAN tag of number 0 and
  * behind LLC/SNAP headers (CERT/CC VU#855201), behind IPv6 extension headers, and across fragments (RFC 7113, RFC
@@ -103,6 +104,23 @@ static __always_inline enum drop_reason breach_arp(struct __sk_buff *skb, const 
 											  : DROP_SPOOFED_ARP;
 }
 
+/*
+ * Whether an IPv4 packet is to a group, or says who wants which: what a port without multicast must not send.  With no
+ * reports of its own it is nobody's member, so it gets nothing either.  Groups that stay on the link are no groups here:
+ * they flood, as broadcast does, and neighbor discovery needs them.
+ */
+static __always_inline bool is_multicast_v4(const struct iphdr *ip)
+{
+	return ip->protocol == IPPROTO_IGMP || ip->protocol == PROTOCOL_PIM ||
+	       ((ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) &&
+		(ip->daddr & bpf_htonl(0xffffff00)) != bpf_htonl(0xe0000000));
+}
+
+static __always_inline bool is_multicast_v6(const struct ipv6hdr *ip)
+{
+	return ip->daddr.s6_addr[0] == 0xff && (ip->daddr.s6_addr[1] & 0xf) > IN6_LINK_LOCAL;
+}
+
 static __always_inline enum drop_reason breach_v4(struct __sk_buff *skb, const struct guard *guard)
 {
 	const struct iphdr *ip = read_header(skb, ETH_HLEN, sizeof(*ip));
@@ -117,6 +135,8 @@ static __always_inline enum drop_reason breach_v4(struct __sk_buff *skb, const s
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return DROP_HIDDEN_HEADER;
+	if (guard->flags & GUARD_MULTICAST && is_multicast_v4(ip))
+		return DROP_MULTICAST_OFF;
 	at = ETH_HLEN + ip->ihl * 4;
 	end = ETH_HLEN + bpf_ntohs(ip->tot_len);
 	source = ip->saddr;
@@ -249,6 +269,8 @@ static __always_inline enum drop_reason breach_v6(struct __sk_buff *skb, const s
 
 	if (!ip || ip->version != 6)
 		return DROP_HIDDEN_HEADER;
+	if (guard->flags & GUARD_MULTICAST && is_multicast_v6(ip))
+		return DROP_MULTICAST_OFF;
 	source = (const word *)&ip->saddr;
 	nameless = !(source[0] | source[1]);
 	owned = owns_v6(guard, source[0], source[1]);
@@ -273,6 +295,9 @@ static __always_inline enum drop_reason breach_v6(struct __sk_buff *skb, const s
 		if (guard->flags & GUARD_ROUTER && type == ND_REDIRECT)
 			return DROP_ROGUE_REDIRECT;
 	}
+	if (guard->flags & GUARD_MULTICAST &&
+	    (chain.protocol == PROTOCOL_PIM || (type >= MLD_QUERY && type <= MLD_DONE) || type == MLD_REPORT_V2))
+		return DROP_MULTICAST_OFF;
 	if (!(guard->flags & GUARD_IP))
 		return DROP_REASONS;
 	/* who has no address yet looks for duplicates and routers, and reports what he wants to hear: RFC 3590 */

@@ -50,8 +50,10 @@ static __always_inline void deliver_copy(struct __sk_buff *skb, __u32 port)
 struct tally {
 	__u32 ready;	 /* ways to peers found, not yet taken */
 	__u32 slow;	 /* peers without */
+	__u32 left_out;	 /* peers to which the packet is too large to go */
 	__u32 last;	 /* ifindex to which the packet itself is now turned; 0 = nowhere */
 	__u32 sent;	 /* copies to peers, those through the companion too */
+	__u32 wrapped;	 /* whether the packet has its outer header, but for what differs between copies */
 	__u32 port;	 /* ifindex of the port that still waits for its copy; 0 = none */
 	__u32 delivered; /* copies to ports, that one among them */
 };

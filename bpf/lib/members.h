@@ -11,6 +11,22 @@
 #define ALL_CHILDREN (~0ULL)
 #define BELIEVED     (REFRESH / 2) /* ns, and not after any change: so long may the source's MAC go without being seen */
 
+#define FEW_CHILDREN 4 /* see FEW_DEVICES */
+
+/* Ways to all the hosts of an audience, believed for one tick of the coarse clock as others are: see resolve(). */
+struct trail {
+	__u64 tick;  /* in which they were found; 0 = they are not known */
+	__u32 size;  /* of the largest frame that passed, bytes */
+	__u32 count; /* of hosts */
+	struct way ways[FEW_CHILDREN];
+};
+
+/* Whether a frame may go by the trail. */
+static __always_inline bool leads_on(const struct trail *trail, const struct frame *frame, const struct moment *now)
+{
+	return trail->tick == now->tick && frame->fast && frame->size <= trail->size;
+}
+
 /* Those who get the packets of a stream that come the same way. */
 struct audience {
 	struct stream_key stream;
@@ -22,6 +38,7 @@ struct audience {
 	__u32 routers;	/* it is routers alone */
 	__u32 count;	/* of our own ports, or ALL_PORTS */
 	__u32 ports[FEW_RECEIVERS];
+	struct trail trail;
 	struct branch_key look_up; /* here and not on the stack, which is full */
 	__u64 slots[MAX_DEVICES / 64];
 };
@@ -129,6 +146,7 @@ static __always_inline void choose(const struct config *cfg, const struct tree *
 	const struct receivers *ports;
 	const struct branch *branch = NULL;
 
+	audience->trail.tick = 0;
 	audience->moment.tick = 0; /* not to be believed until remembered */
 	audience->children = 0;
 	audience->count = 0;
@@ -189,7 +207,7 @@ static __always_inline void copy_to_audience(struct walk *walk, const struct aud
 {
 	if (!audience || audience->count == ALL_PORTS) {
 		copy_to_ports(walk);
-	} else if (audience->count > FEW_RECEIVERS) {
+	} else if (unlikely(audience->count > FEW_RECEIVERS)) {
 		copy_to_slots(walk, audience->slots);
 	} else {
 #pragma clang loop unroll(full)

@@ -89,13 +89,13 @@ static __always_inline void aim(struct outer *outer, const struct way *way)
  */
 static __always_inline __u32 flow_hash(struct __sk_buff *skb, const struct frame *frame)
 {
-	const struct iphdr *ip = (void *)(long)skb->data + ETH_HLEN;
+	const struct iphdr *ip = packet_start(skb) + ETH_HLEN;
 	const __u32 *ports = (void *)(ip + 1);
 	__u32 hash = skb->hash;
 
 	if (hash)
 		return hash;
-	if (frame->type != bpf_htons(ETH_P_IP) || (void *)(ports + 1) > (void *)(long)skb->data_end)
+	if (frame->type != bpf_htons(ETH_P_IP) || (void *)(ports + 1) > packet_end(skb))
 		return bpf_get_hash_recalc(skb);
 	hash = (ip->saddr * 0x9e3779b1u) ^ (ip->daddr * 0x85ebca77u) ^ ip->protocol;
 	if ((ip->protocol == IPPROTO_UDP || ip->protocol == IPPROTO_TCP) && ip->ihl == 5 &&

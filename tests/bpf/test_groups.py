@@ -233,6 +233,38 @@ def test_child_that_cannot_carry_it_gets_no_copy(snooping: Switch) -> None:
     assert (result.dropped, result.counted) == (("too_big",), ("sent_fast", "flood_copies"))
 
 
+def test_each_frame_is_judged_by_its_own_size(snooping: Switch) -> None:
+    """Also while the ways of the frame before are known: most of these follow within a tick of the clock."""
+    snooping.datapath.apply(replace(TABLES, trees={OWN: Tree(NO_PEER, (hop(PEER, PEER_IP, mtu=1000), TO_THIRD))}))
+    branch(snooping, [PEER, THIRD])
+    large = ethernet(group_mac(GROUP), LOCAL_MAC, ipv4(SOURCE, GROUP, udp(1, 2, bytes(MTU - 28))))
+    middle = ethernet(group_mac(GROUP), LOCAL_MAC, ipv4(SOURCE, GROUP, udp(1, 2, bytes(500))))
+    for _ in range(20):
+        assert snooping.run(PORT, large).counted == ("sent_fast", "flood_copies")
+        for frame in (frame_to(), middle, frame_to()):
+            result = snooping.run(PORT, frame)
+            assert (result.dropped, result.counted) == ((), ("sent_fast",) * 2 + ("flood_copies",) * 2)
+        assert snooping.run(PORT, large).dropped == ("too_big",)
+
+
+def test_segments_between_packets_go_their_own_way(snooping: Switch) -> None:
+    branch(snooping, [PEER, THIRD])
+    segments = ethernet(group_mac(GROUP), LOCAL_MAC, ipv4(SOURCE, GROUP, udp(1, 2, bytes(3000))))
+    for _ in range(20):
+        assert snooping.run(PORT, frame_to()).counted.count("sent_fast") == 2
+        assert snooping.run(PORT, segments, gso_size=1300).counted.count("sent_companion") == 2
+
+
+def test_groups_in_turn_keep_their_ways(snooping: Switch) -> None:
+    branch(snooping, [PEER])
+    branch(snooping, [PEER, THIRD], TWIN)
+    branch(snooping, [THIRD], GROUP6)
+    for _ in range(20):
+        assert takers(snooping, frame_to()) == [PEER_IP]
+        assert takers(snooping, frame_to(TWIN)) == [PEER_IP, THIRD_IP]
+        assert takers(snooping, frame_to(GROUP6)) == [THIRD_IP]
+
+
 def test_change_counts_for_the_very_next_frame(snooping: Switch) -> None:
     for _ in range(20):
         join(snooping, [OTHER_PORT])

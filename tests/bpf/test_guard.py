@@ -355,3 +355,45 @@ def test_every_place_for_an_address_counts(switch: Switch) -> None:
             assert switch.run(PORT, v6(address, icmp6(ECHO))).dropped == ()
         assert switch.run(PORT, v4("10.32.1.17")).dropped == ("spoofed_ip",)
         assert switch.run(PORT, v6("2001:db8::8", icmp6(ECHO))).dropped == ("spoofed_ip",)
+
+
+def group_v4(payload: bytes = udp(1000, 2000), *, group: str = "239.1.2.3", protocol: int = UDP) -> bytes:
+    return frame(ipv4(OWN, group, payload, protocol=protocol), target=group_mac(group))
+
+
+ABOUT_GROUPS = ("igmp", "igmp without an address", "mld", "mld without an address")
+TO_GROUPS = {
+    "v4": group_v4(),
+    "v4 to one station": frame(ipv4(OWN, "239.1.2.3", udp(1, 2)), target=OTHER_MAC),
+    "v4 whose MAC address is one of the link": frame(ipv4(OWN, "239.0.0.5", udp(1, 2)), target="01:00:5e:00:00:05"),
+    "v4 fragment": frame(ipv4(OWN, "239.1.2.3", bytes(64), fragment=0x2005), target=group_mac("239.1.2.3")),
+    "v6": v6(OWN6, udp(1, 2), next_header=UDP, target="ff05::7"),
+    "v6 options": v6(OWN6, extension(UDP, udp(1, 2)), next_header=HOP_BY_HOP, target="ff3e::7"),
+    "v6 fragment": v6(OWN6, piece(UDP, bytes(64), 1280), next_header=FRAGMENT, target="ff0e::7"),
+    "pim": group_v4(bytes(8), group="224.0.0.13", protocol=103),
+    "pim v6": v6(LINK, bytes(8), next_header=103, target="ff02::d"),
+    "igmp query": group_v4(bytes([0x11, 0]) + bytes(6), group="224.0.0.1", protocol=IGMP),
+    "mld query": v6(LINK, extension(ICMPV6, icmp6(130, bytes(20))), next_header=HOP_BY_HOP),
+    "mld in a fragment": v6(LINK, piece(ICMPV6, icmp6(MLD_REPORT)), next_header=FRAGMENT),
+    **{name: LEGAL[name] for name in ABOUT_GROUPS},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TO_GROUPS)
+def test_a_port_without_multicast_has_no_part_in_groups(switch: Switch, name: str) -> None:
+    with switch.guarded(Guard(ALL | GuardFlags.MULTICAST, LOCAL_MAC, ADDRESSES)):
+        assert switch.run(PORT, TO_GROUPS[name]).dropped == ("multicast_off",)
+        assert stopped(switch) == {"multicast_off": 1}
+
+
+@pytest.mark.parametrize("name", [name for name in LEGAL if name not in ABOUT_GROUPS])
+def test_and_all_else_as_before(switch: Switch, name: str) -> None:
+    with switch.guarded(Guard(ALL | GuardFlags.MULTICAST, LOCAL_MAC, ADDRESSES)):
+        assert switch.run(PORT, LEGAL[name]).dropped == ()
+
+
+@pytest.mark.parametrize("group", ["224.0.0.251", "ff02::fb"])
+def test_groups_of_the_link_are_broadcast(switch: Switch, group: str) -> None:
+    with switch.guarded(Guard(ALL | GuardFlags.MULTICAST, LOCAL_MAC, ADDRESSES)):
+        to_all = v6(OWN6, udp(1, 2), next_header=UDP, target=group) if ":" in group else group_v4(group=group)
+        assert switch.run(PORT, to_all).dropped == ()

@@ -190,16 +190,10 @@ class FakeDaemon:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until `down` is set."""
-        runner = await server.serve(
-            server.application(self.handlers(), _no_metrics, _no_plugin), self.run_dir / "ripstop.sock"
-        )
+        runner = await server.serve(server.application(self.handlers(), _no_metrics), self.run_dir / "ripstop.sock")
         ready()
         await self.down.wait()
         await runner.cleanup()
-
-
-async def _no_plugin(_body: bytes, _is_heard: Callable[[], bool]) -> tuple[bool, bytes]:
-    return True, b""
 
 
 async def _no_metrics(_openmetrics: bool) -> bytes:

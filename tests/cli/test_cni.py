@@ -36,21 +36,19 @@ def test_plugin_and_network_are_written_once_and_taken_away(
     fake: FakeDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.answers["prime"] = None
-    assert install(fake.run_dir, tmp_path, "--subnet=10.40.0.0/16", "--mtu=1400", "--no-default-route") == 0
+    flags = ("--subnet=10.40.0.0/16", "--mtu=1400", "--no-default-route", "--guard-by-annotation=vms")
+    assert install(fake.run_dir, tmp_path, *flags) == 0
     plugin = tmp_path / "bin/ripstop-cni"
     assert capsys.readouterr().out.splitlines() == [f"wrote {plugin}", f"wrote {tmp_path}/net.d/10-ripstop.conflist"]
     (ours,) = plugins(tmp_path)
-    assert (ours["type"], ours["subnet"], ours["mtu"], ours["defaultRoute"]) == (
-        "ripstop-cni",
-        "10.40.0.0/16",
-        1400,
-        False,
-    )
+    assert (ours["type"], ours["subnet"], ours["mtu"], ours["defaultRoute"], ours["guardByAnnotation"]) == (
+        "ripstop-cni", "10.40.0.0/16", 1400, False, ["vms"],
+    )  # fmt: skip
     spoken = subprocess.run([plugin], input="", env={"CNI_COMMAND": "VERSION"}, capture_output=True, check=True).stdout
     assert "1.1.0" in json.loads(spoken)["supportedVersions"]
     assert f'RUN_DIR = "{fake.run_dir}"' in plugin.read_text()
     written = plugin.stat().st_mtime_ns
-    assert install(fake.run_dir, tmp_path, "--subnet=10.40.0.0/16", "--mtu=1400", "--no-default-route", "--json") == 0
+    assert install(fake.run_dir, tmp_path, *flags, "--json") == 0
     assert [one["done"] for one in json.loads(capsys.readouterr().out)] == ["kept", "kept"]
     assert plugin.stat().st_mtime_ns == written
     for removed in (2, 0):

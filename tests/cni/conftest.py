@@ -1,17 +1,22 @@
 """Plugins to try: our own with a real daemon, and one of Debian's, each on a pretend host of its own."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ripstop.cni.assembly import assemble
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
 from tests.cni.suite import Runtime
 from tests.e2e.conftest import lab_name
 
-PLUGIN = Path(__file__).parents[2] / "src/ripstop/cni/plugin.py"
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="ripstop-cni-")
+PLUGIN = Path(_DIRECTORY.name) / "ripstop-cni"  # as `ripstop cni install` writes it
+PLUGIN.write_text(assemble(Path("/usr/bin/python3"), Path("/run/ripstop")))
+PLUGIN.chmod(0o755)
 DEBIAN = Path("/usr/lib/cni")  # containernetworking-plugins
 CAPABILITIES = {"ips": True, "mac": True}
 

@@ -21,6 +21,7 @@ from ripstop.lab.host import Host
 
 IMAGE = "localhost/busybox:test"
 BUSYBOX = Path("/bin/busybox")  # of busybox-static
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 TIME_LIMIT = 60.0  # seconds
 _NATIVE = ("--snapshotter", "native")  # copies, which any file system can do
 _CONFIG = """
@@ -138,6 +139,7 @@ class Containerd:
             with contextlib.suppress(OSError):
                 if str(self._directory).encode() in (shim / "cmdline").read_bytes():
                     os.kill(int(shim.name), signal.SIGKILL)
+        remove_control_groups(self._host.netns)
 
     def _ctr(self, *words: str) -> tuple[str, ...]:
         return ("ctr", "--address", f"{self._directory}/containerd.sock", "--namespace", self._host.netns, *words)
@@ -160,6 +162,16 @@ def containerd(host: Host, directory: Path, image: Path) -> Iterator[Containerd]
         made.close()
 
 
+def remove_control_groups(name: str) -> None:
+    """Remove what runtimes leave of containers whose control groups are below one of that name."""
+    for top in (*CONTROL_GROUPS.glob(name), *CONTROL_GROUPS.glob(f"*/{name}")):  # version 2, version 1
+        for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):  # something is in it, for whoever looks for what is left
+                group.rmdir()
+        with contextlib.suppress(OSError):
+            top.rmdir()
+
+
 def make_image(path: Path) -> None:
     """Write an image as a tar of the OCI image layout: busybox, and names for what is run of it.
 
@@ -167,18 +179,18 @@ def make_image(path: Path) -> None:
     """
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name in ("bin", "proc", "sys", "dev", "etc"):
+        for name in ("bin", "proc", "sys", "dev", "etc", "run", "var"):
             member = tarfile.TarInfo(name)
             member.type, member.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(member)
         tar.add(BUSYBOX, "bin/busybox")
-        for name in ("sleep", "sh"):
-            member = tarfile.TarInfo(f"bin/{name}")
-            member.type, member.linkname = tarfile.SYMTYPE, "busybox"
+        for name, target in (("bin/sleep", "busybox"), ("bin/sh", "busybox"), ("var/run", "/run")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
             tar.addfile(member)
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
     config = json.dumps({
-        "architecture": architecture, "os": "linux", "config": {"Env": ["PATH=/bin"]},
+        "architecture": architecture, "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "1000000"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer.getvalue())]},
     }).encode()  # fmt: skip
     kind = "application/vnd.oci.image"

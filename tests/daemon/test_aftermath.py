@@ -1,4 +1,4 @@
-"""What happens after the answer: ports are deleted and promoted together, and nobody is forgotten."""
+"""What happens after the answer: ports are deleted together and promoted one by one, and nobody is forgotten."""
 
 import asyncio
 import threading
@@ -14,10 +14,11 @@ class Ports:
 
     def __init__(self, failures: int = 0) -> None:
         self.deleted: list[tuple[str, ...]] = []
-        self.promoted: list[tuple[str, ...]] = []
-        self.some = threading.Event()
+        self.promoted: list[str] = []
+        self.all = threading.Event()  # set once rs2 is promoted
         self.tried: list[float] = []
         self._failures = failures
+        self.order: list[str] = []
 
     def delete(self, names: Sequence[str]) -> None:
         self.tried.append(time.monotonic())
@@ -25,10 +26,13 @@ class Ports:
             self._failures -= 1
             raise KernelError("delete", names[0], 16)
         self.deleted.append(tuple(names))
+        self.order.append(f"delete {' '.join(names)}")
 
-    def promote(self, names: Sequence[str]) -> None:
-        self.promoted.append(tuple(names))
-        self.some.set()
+    def promote(self, name: str) -> None:
+        self.promoted.append(name)
+        self.order.append(f"promote {name}")
+        if name == "rs2":
+            self.all.set()
 
 
 async def within(aftermath: Aftermath, work: "asyncio.Future[None] | None" = None, *gone: str) -> None:
@@ -74,12 +78,31 @@ def test_one_that_goes_is_not_promoted_any_more() -> None:
         for name in ("rs1", "rs2"):
             aftermath.came(name)
         aftermath.goes("rs1")
-        promoted = asyncio.get_running_loop().run_in_executor(None, ports.some.wait, 10.0)
+        promoted = asyncio.get_running_loop().run_in_executor(None, ports.all.wait, 10.0)
         await within(aftermath, asyncio.ensure_future(_nothing(promoted)), "rs1")
 
     ports = Ports()
     asyncio.run(scenario())
-    assert ports.promoted == [("rs2",)]
+    assert ports.promoted == ["rs2"]
+
+
+def test_whoever_goes_while_others_are_promoted_goes_first() -> None:
+    async def scenario() -> None:
+        def promote(name: str) -> None:
+            ports.promote(name)
+            if name == "rs1":
+                loop.call_soon_threadsafe(aftermath.goes, "rs9")
+
+        loop = asyncio.get_running_loop()
+        aftermath = Aftermath(ports.delete, promote)
+        for name in ("rs1", "rs2"):
+            aftermath.came(name)
+        promoted = loop.run_in_executor(None, ports.all.wait, 10.0)
+        await within(aftermath, asyncio.ensure_future(_nothing(promoted)))
+
+    ports = Ports()
+    asyncio.run(scenario())
+    assert ports.order == ["promote rs1", "delete rs9", "promote rs2"]
 
 
 async def _nothing(of: "asyncio.Future[bool]") -> None:

@@ -1,7 +1,7 @@
 """Rules as kube-proxy writes them, in each of its ways, for the services that a test describes.
 
-Source: kube-proxy of Kubernetes 1.31, pkg/proxy/iptables and pkg/proxy/nftables: the same chains in the same order with
-the same matches, without what only spares work (comments, chains of zero endpoints, metrics).
+Source: kube-proxy of Kubernetes 1.31, pkg/proxy/iptables, pkg/proxy/nftables and pkg/proxy/ipvs: the same chains in the
+same order with the same matches, without what only spares work (comments, chains of zero endpoints, metrics, ipsets).
 """
 
 from collections.abc import Callable
@@ -135,6 +135,70 @@ jump masquerading
 """
 
 
+def ipvs(services: tuple[Service, ...], pods: str) -> str:
+    """Return the input of `sh`: ClusterIPs on a device, virtual servers, and rules for what to masquerade."""
+    addresses: list[str] = []
+    servers: list[str] = []
+    marks: list[str] = []
+    loops: list[str] = []
+    for one in services:
+        letter, match = one.protocol[0], f"-p {one.protocol} -m {one.protocol} --dport"
+        addresses.append(f"ip address add {one.address}/32 dev kube-ipvs0")
+        servers += _virtual(f"-{letter} {one.address}:{one.port}", one.members, one.target)
+        marks.append(f"-A KUBE-SERVICES ! -s {pods} -d {one.address}/32 {match} {one.port} -j KUBE-MARK-MASQ")
+        loops += [
+            f"-A KUBE-POSTROUTING -s {pod}/32 -d {pod}/32 {match} {one.target} -j MASQUERADE" for pod in one.members
+        ]
+        if one.node_port:
+            members = one.members if one.local is None else one.local
+            servers += _virtual(f"-{letter} $NODE:{one.node_port}", members, one.target)
+            if one.local is None:
+                marks.append(f"-A KUBE-NODE-PORT {match} {one.node_port} -j KUBE-MARK-MASQ")
+    rules = [
+        "*filter",
+        ":KUBE-FORWARD - [0:0]",
+        "-A FORWARD -j KUBE-FORWARD",
+        f"-A KUBE-FORWARD -m mark --mark {MASQUERADE_MARK}/{MASQUERADE_MARK} -j ACCEPT",
+        "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "COMMIT",
+        "*nat",
+        *(f":KUBE-{chain} - [0:0]" for chain in ("SERVICES", "NODE-PORT", "POSTROUTING", "MARK-MASQ")),
+        "-A PREROUTING -j KUBE-SERVICES",
+        "-A OUTPUT -j KUBE-SERVICES",
+        "-A POSTROUTING -j KUBE-POSTROUTING",
+        f"-A KUBE-MARK-MASQ -j MARK --or-mark {MASQUERADE_MARK}",
+        *loops,
+        f"-A KUBE-POSTROUTING -m mark ! --mark {MASQUERADE_MARK}/{MASQUERADE_MARK} -j RETURN",
+        f"-A KUBE-POSTROUTING -j MARK --xor-mark {MASQUERADE_MARK}",
+        "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+        *marks,
+        "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODE-PORT",
+        "COMMIT",
+    ]
+    return "\n".join(
+        [
+            "set -e",
+            "modprobe ip_vs",
+            "for name in conntrack expire_nodest_conn expire_quiescent_template; do",
+            "echo 1 >/proc/sys/net/ipv4/vs/$name; done",
+            'nodes=$(ip -4 -o address show scope global | awk \'{ sub("/.*", "", $4); print $4 }\')',
+            "ip link add kube-ipvs0 type dummy",
+            *addresses,
+            "ipvsadm --restore <<END",
+            *(line for line in servers if "$NODE" not in line),
+            "END",
+            "for NODE in $nodes; do ipvsadm --restore <<END",
+            *(line for line in servers if "$NODE" in line),
+            "END",
+            "done",
+            "iptables-restore --noflush <<END",
+            *rules,
+            "END",
+            "",
+        ]
+    )
+
+
 def host_port(protocol: str, port: int, member: str, target: int, member_network: str) -> str:
     """Return the input of `iptables-restore --noflush` for a hostPort, as the CNI plugin `portmap` writes it."""
     match = f"-p {protocol} -m {protocol} --dport {port}"
@@ -171,6 +235,7 @@ WAYS = {
     "iptables-nft": Way(("iptables-nft-restore", "--noflush"), iptables),
     "nftables": Way(("nft", "-f", "-"), nftables),
 }
+IPVS = Way(("sh",), ipvs)  # where the kernel has it
 
 
 def _endpoint(name: str, member: str) -> str:
@@ -179,6 +244,11 @@ def _endpoint(name: str, member: str) -> str:
 
 def _short(name: str, member: str) -> str:
     return f"{name}-{member.replace('.', '-')}"
+
+
+def _virtual(server: str, members: tuple[str, ...], target: int) -> list[str]:
+    """Return lines for `ipvsadm --restore`: a virtual server, by turns and with masquerading as all of kube-proxy's."""
+    return [f"-A {server} -s rr", *(f"-a {server} -r {member}:{target} -m -w 1" for member in members)]
 
 
 def _balance(chain: str, members: tuple[str, ...], name: str) -> list[str]:

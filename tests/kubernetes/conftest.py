@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ripstop.client import DaemonUnreachableError, RefusedError
 from ripstop.kernel import netns
 from ripstop.lab.host import Host
-from tests.kubernetes.apiserver import TOKEN, ApiServer
+from tests.kubernetes.apiserver import NODES, TOKEN, ApiServer
 
 END = 20.0  # seconds that an agent has to end
 
@@ -74,3 +75,9 @@ def is_up(host: Host) -> bool:
     except (DaemonUnreachableError, RefusedError):
         return False
     return True
+
+
+def has_network(api: ApiServer, name: str) -> bool:
+    """Return whether a Node says that its network is there."""
+    node: dict[str, Any] = api.get(NODES, name) or {"status": {"conditions": []}}
+    return any(one["type"] == "NetworkUnavailable" and one["status"] == "False" for one in node["status"]["conditions"])

@@ -4,7 +4,6 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from ripstop.lab.lab import Lab
 from tests.e2e.conftest import lab_name
 from tests.e2e.polling import eventually
 from tests.kubernetes.apiserver import LEASES, NODES, ApiServer
-from tests.kubernetes.conftest import listen_on, running, words
+from tests.kubernetes.conftest import has_network, listen_on, running, words
 
 PORT = 8001  # on the loopback of every pretend host
 ALL = 1 << 20  # addresses in the default range
@@ -65,11 +64,6 @@ def shares(host: Host) -> dict[str, int]:
         return {peer.nickname: peer.addresses for peer in host.client.call("ipam").peers if not peer.lost}
     except (DaemonUnreachableError, RefusedError):
         return {}
-
-
-def has_network(api: ApiServer, name: str) -> bool:
-    node: dict[str, Any] = api.get(NODES, name) or {"status": {"conditions": []}}
-    return any(one["type"] == "NetworkUnavailable" and one["status"] == "False" for one in node["status"]["conditions"])
 
 
 def test_a_cluster_comes_up_loses_a_node_while_agents_are_down_and_takes_its_addresses_back_once(nodes: Nodes) -> None:

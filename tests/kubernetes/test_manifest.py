@@ -61,6 +61,9 @@ def test_what_is_chosen_reaches_the_daemon() -> None:
     command = containers(rendered("--set", "range=10.64.0.0/16,flags={--mtu=1400}"))["daemon"]["command"]
     assert "--range=10.64.0.0/16" in command
     assert command[-1] == "--mtu=1400"
+    flags = "cni.flags={--guard-by-annotation=vms,--guard-by-annotation=*}"
+    script = containers(rendered("--set", flags))["cni"]["command"][2]
+    assert "'--guard-by-annotation=vms' '--guard-by-annotation=*' &&" in script
     assert "image: registry.example/r:9" in tool(
         "helm", "template", "x", str(HERE / "chart"), "--set", "image.repository=registry.example/r,image.tag=9"
     )

@@ -131,3 +131,48 @@ def test_check_needs_a_result_with_the_interface() -> None:
     for interfaces in wrong:
         with pytest.raises(CniError, match="prevResult"):
             expected(decode(body(prevResult={"interfaces": interfaces})))
+
+
+def pod(annotation: str, namespace: str = "vms", **config: Any) -> bytes:
+    """Return what the plugin sends of a pod with this annotation."""
+    annotations = {"ripstop/guard": annotation, "team": "red"}
+    return body(
+        arguments=f"IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME=web",
+        runtimeConfig={"io.kubernetes.cri.pod-annotations": annotations}, **config,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "guarded"),
+    [
+        (body(), (True, ())),
+        (body(guard=False), (False, ())),
+        (body(runtimeConfig={"io.kubernetes.cri.pod-annotations": None}), (True, ())),
+        (pod(""), (True, ())),
+        (pod("on"), (True, ())),
+        (pod("off", guardByAnnotation=["vms"]), (False, ())),
+        (pod("off", guardByAnnotation=["*"]), (False, ())),
+        (pod("mac,router", guardByAnnotation=["other", "vms"]), (True, ("mac", "router"))),
+        (pod("on", guard=False), (True, ())),  # more than the network has may have anybody
+        (pod("mac", guard=False), (True, ("mac",))),
+    ],
+)
+def test_a_pod_may_choose_its_guard_where_its_namespace_may(request_: bytes, guarded: tuple[bool, Any]) -> None:
+    request = decode(request_)
+    assert (request.guard, request.guards) == guarded
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pod("off"),
+        pod("mac"),
+        pod("off", guardByAnnotation=["other"]),
+        pod("off", namespace="", guardByAnnotation=["vms"]),
+        pod("OFF", guardByAnnotation=["vms"]),
+        pod("off,", guardByAnnotation=["vms"]),
+    ],
+)
+def test_and_is_refused_what_it_may_not_have(request_: bytes) -> None:
+    assert refused(request_) is Code.CONFIG
+    assert decode(request_.replace(b"ADD", b"DEL", 1)).container == "c1"

@@ -1,22 +1,104 @@
-"""The network plugin's way in: what it was given comes as it is, what it is to print goes back as it is."""
+"""The network plugin's way in: what it was given comes as it is, what it is to print goes back as it is.
 
+It has a socket of its own, as HTTP takes longer than all that the daemon decides here.  A request is four bytes with
+its length and then itself; the answer is a byte, the exit code, and then what to print, to the end of the connection.
+"""
+
+import asyncio
+import logging
+import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from aiohttp import web
-
-PATH = "/v1/cni"
-REFUSED = 422  # the answer is an error in the words of the CNI specification
-MAX_BODY = 2 << 20  # bytes
+log = logging.getLogger("ripstop.api")
+DONE, REFUSED = b"\0", b"\1"
+PATIENCE = 10.0  # seconds for a request to come in, once somebody has called
+MAX_REQUEST = 2 << 20  # bytes
+_BACKLOG = 1024  # connections that wait to be taken: as many containers may start at once
+_PAUSE = 1.0  # seconds until we try again when the system has no descriptor or memory for a connection
+_CHUNK = 65536  # bytes
+_HEAD = 4  # bytes
 
 Plugin = Callable[[bytes, Callable[[], bool]], Awaitable[tuple[bool, bytes]]]
 
 
-def endpoint(plugin: Plugin) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the handler of `PATH`."""
+def listen(path: Path) -> socket.socket:
+    """Take a unix socket that only root can open; nobody is answered before `PluginServer.run`."""
+    path.unlink(missing_ok=True)  # the lock on the run directory says that nobody listens there
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
 
-    async def serve(request: web.Request) -> web.Response:
-        body = await request.clone(client_max_size=MAX_BODY).read()
-        done, answer = await plugin(body, lambda: request.transport is not None)
-        return web.Response(status=200 if done else REFUSED, body=answer, content_type="application/json")
 
-    return serve
+class PluginServer:
+    """Answers the plugin, any number of calls at once."""
+
+    def __init__(self, listener: socket.socket, plugin: Plugin, patience: float = PATIENCE) -> None:
+        """Begin to answer with `run`.
+
+        Args:
+            listener: from `listen`.
+            plugin: takes what the plugin was given and whether it still waits; returns whether it was done, and what
+                is to be printed.
+            patience: seconds for a request to come in.
+        """
+        self._listener, self._plugin, self._patience = listener, plugin, patience
+
+    async def run(self) -> None:
+        """Run until cancelled; what is served then is given up, and undone as if its caller had gone."""
+        loop = asyncio.get_running_loop()
+        with self._listener:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    try:
+                        connection, _ = await loop.sock_accept(self._listener)
+                    except OSError as error:
+                        log.warning("cannot take a connection of a plugin: %s", error.strerror)
+                        await asyncio.sleep(_PAUSE)
+                        continue
+                    tasks.create_task(self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.setblocking(False)
+            try:
+                async with asyncio.timeout(self._patience):
+                    body = await _receive(connection)
+                done, answer = await self._plugin(body, lambda: _is_there(connection))
+                await asyncio.get_running_loop().sock_sendall(connection, (DONE if done else REFUSED) + answer)
+            except (OSError, ValueError) as error:
+                log.debug("a plugin was not answered: %s", error)  # it has gone, or is none of ours
+            except Exception:
+                log.exception("a plugin was not answered")  # one call fails, the others go on
+
+
+async def _receive(connection: socket.socket) -> bytes:
+    """Return a request.
+
+    Raises:
+        ValueError: it is too long, or ends too early.
+    """
+    loop, got, size = asyncio.get_running_loop(), b"", _HEAD
+    while len(got) < size:
+        part = await loop.sock_recv(connection, _CHUNK)
+        if not part:
+            raise ValueError(f"its request ended after {len(got)} bytes")
+        got += part
+        if size == _HEAD and len(got) >= _HEAD:
+            size += int.from_bytes(got[:_HEAD], "big")
+            if size > MAX_REQUEST:
+                raise ValueError(f"its request has {size} bytes, and {MAX_REQUEST} at most are read")
+    return got[_HEAD:]
+
+
+def _is_there(connection: socket.socket) -> bool:
+    """Whether the other end is open."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

@@ -8,9 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ripstop.api import cni
 from ripstop.api import scrape as scraping
-from ripstop.api.cni import Plugin
 from ripstop.api.routes import CALLS, Call
 from ripstop.api.scrape import Scrape
 from ripstop.api.types import ErrorAnswer
@@ -22,13 +20,12 @@ BACKLOG = 1024  # connections that wait to be taken: as many containers may star
 Handler = Callable[[Any], Awaitable[Any]]  # takes the decoded request (None if the call has none), returns the answer
 
 
-def application(handlers: Mapping[str, Handler], scrape: Scrape, plugin: Plugin) -> web.Application:
-    """Return the application that serves every call, with an entry in `handlers` for each, metrics and the plugin."""
+def application(handlers: Mapping[str, Handler], scrape: Scrape) -> web.Application:
+    """Return the application that serves every call, with an entry in `handlers` for each, and metrics."""
     app = web.Application(client_max_size=MAX_REQUEST, middlewares=[_errors])
     for call in CALLS:
         app.router.add_route(call.method, call.path, _endpoint(call, handlers[call.name]))
     app.router.add_get(scraping.PATH, scraping.endpoint(scrape), allow_head=False)
-    app.router.add_post(cni.PATH, cni.endpoint(plugin))
     return app
 
 

@@ -20,7 +20,9 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     container: str = ""  # id under which it is known; default: made from the namespace's inode
     wait: float = 10.0  # seconds until an allocation fails with its reason
     guard: bool = False  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
-    guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp", these only; empty = all (needs `guard`)
+    guards: tuple[
+        str, ...
+    ] = ()  # of "mac", "ip", "router", "dhcp", "multicast", these only; empty = the first four (needs `guard`)
     allowed: tuple[str, ...] = ()  # addresses that it may use besides its own (needs `guard`)
     network: str = ""  # of a container runtime, to which it belongs
     mac: str = ""  # of the interface inside; default: made from the container id
@@ -38,7 +40,7 @@ class Port(msgspec.Struct):
     mac: str
     addresses: tuple[str, ...]  # ADDRESS/LEN
     mtu: int  # bytes
-    guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp"; empty = it is not guarded
+    guards: tuple[str, ...] = ()  # of "mac", "ip", "router", "dhcp", "multicast"; empty = it is not guarded
     allowed: tuple[str, ...] = ()  # addresses that it may use besides its own
     stopped: dict[str, int] = {}  # frames that its guard stopped, by drop reason
     names: tuple[str, ...] = ()  # without the domain

@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 from ipaddress import ip_address
 from pathlib import Path
 
-GUARDS = ("mac", "ip", "router", "dhcp")
+GUARDS = ("mac", "ip", "router", "dhcp", "multicast")
 VIEWS = ("peers", "connections", "routes", "ipam", "dns", "targets")
 MAX_WAIT = 86400.0  # seconds for `status --wait`; a day
 MAX_ALLOCATION_WAIT = 3600.0  # seconds; the daemon's own limit

@@ -15,11 +15,13 @@ from pathlib import Path
 from ripstop.api.types import PrimeRequest
 from ripstop.cli.errors import FailedError, UsageError
 from ripstop.client import Client, DaemonUnreachableError, RefusedError
+from ripstop.cni.assembly import assemble
 
 PLUGIN = "ripstop-cni"
 CONFIG = "10-ripstop.conflist"
 VERSION = "1.0.0"  # of the network: what runtimes of today speak; the plugin answers in that of the question
 _CAPABILITIES = {"portmap": "portMappings", "bandwidth": "bandwidth"}  # what each acts upon
+_OWN_CAPABILITIES = ("bandwidth", "io.kubernetes.cri.pod-annotations", "ips", "mac")
 _POLL = 0.2  # seconds between two looks at a daemon that starts
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
@@ -31,7 +33,11 @@ def run(args: argparse.Namespace) -> int:
 
 def install(args: argparse.Namespace) -> int:
     """Write plugin and network, when the daemon is ready."""
-    plugin, network = _plugin(args.run_dir, args.python), _network(args)
+    try:
+        plugin = assemble(args.python, args.run_dir)
+    except ValueError as error:
+        raise UsageError(f"--python: {error}") from None
+    network = _network(args)
     _await_daemon(Client(args.run_dir), args.wait)
     done: dict[str, str] = {}
     for path, content, mode in (
@@ -62,22 +68,10 @@ def _show(done: dict[str, str], as_json: bool) -> None:
             print(f"{what} {path}")
 
 
-def _plugin(run_dir: Path, python: Path) -> str:
-    """Return the plugin, for the daemon of this run directory."""
-    text = (Path(__file__).parents[1] / "cni" / "plugin.py").read_text()
-    first, _, rest = text.partition("\n")
-    written = f"#!{python} -IS\n" + re.sub(
-        r'^RUN_DIR = ".*?"', lambda _: f"RUN_DIR = {json.dumps(str(run_dir))}", rest, count=1, flags=re.MULTILINE
-    )
-    if len(f"#!{python} -IS") > 127:  # what old kernels read of that line (BINPRM_BUF_SIZE)
-        raise UsageError(f"--python {python} is too long for the first line of a script ({first})")
-    return written
-
-
 def _network(args: argparse.Namespace) -> str:
     if not _NAME.fullmatch(args.name):
         raise UsageError(f"--name {args.name!r}: letters, digits, '_', '.', '-', up to 128")
-    ours: dict[str, object] = {"type": PLUGIN, "capabilities": {"bandwidth": True, "ips": True, "mac": True}}
+    ours: dict[str, object] = {"type": PLUGIN, "capabilities": dict.fromkeys(_OWN_CAPABILITIES, True)}
     if args.subnet:
         ours["subnet"] = args.subnet
     if args.mtu:
@@ -86,6 +80,10 @@ def _network(args: argparse.Namespace) -> str:
         ours["defaultRoute"] = False
     if args.no_guard:
         ours["guard"] = False
+    if args.guard_by_annotation:
+        ours["guardByAnnotation"] = sorted(set(args.guard_by_annotation))
+    if args.no_multicast:
+        ours["multicast"] = False
     if args.no_multicast_route:
         ours["multicastRoute"] = False
     chain = args.chain

@@ -44,6 +44,10 @@ def _add_install(parser: ArgumentParser) -> None:
     add("--mtu", type=int, metavar="BYTES", help="of the interfaces (default: as large as the overlay carries)")
     add("--no-default-route", action="store_true", help="containers reach the overlay only")
     add("--no-guard", action="store_true", help="containers may send under any address, and be routers")
+    add("--guard-by-annotation", action="append", default=[], metavar="NAMESPACE",
+        help="pods of this namespace may choose their guard by the annotation ripstop/guard, '*' for all; may be "
+        "repeated")  # fmt: skip
+    add("--no-multicast", action="store_true", help="containers neither send to groups nor get what is sent to them")
     add("--no-multicast-route", action="store_true", help="no route for 224.0.0.0/4 through the interface")
     add("--chain", action="append", default=None, metavar="PLUGIN",
         help="plugin that comes after ours; may be repeated (default: portmap if it is there)")  # fmt: skip

@@ -281,7 +281,7 @@ def _add_guards(parser: ArgumentParser) -> None:
         type=arguments.guards,
         default=(),
         metavar="LIST",
-        help="only these guards, with commas: mac, ip, router, dhcp (default: all of them)",
+        help="only these guards, with commas: mac, ip, router, dhcp, multicast (default: all but multicast)",
     )
     parser.add_argument(
         "--allow",

@@ -1,8 +1,11 @@
 """What need not be waited for when containers come and go, because the kernel takes ten times as long for it.
 
 A program that is to run by tcx, and a device that is to go, each wait for a grace period of the kernel.  So a new port
-begins with a filter, which is there at once, and is given tcx when nobody else comes for a moment; and a port that goes
-is down and forgotten at once, and deleted a little later, together with all that go at the same time.
+begins with a filter, which is there at once, and is given tcx when nobody comes or goes for a moment; and a port that
+goes is down and forgotten at once, and deleted a little later, together with all that go at the same time.
+
+The kernel changes nothing else about any device while it waits.  So ports are promoted one by one, and whoever comes
+meanwhile goes first; and deletions go together for as long as it is bearable.
 """
 
 import asyncio
@@ -15,24 +18,24 @@ from ripstop.daemon.kernel import KernelThread
 
 log = logging.getLogger("ripstop.kernel")
 DELETE_AFTER = 0.05  # seconds without another port that goes
-PROMOTE_AFTER = 0.5  # seconds without another that comes
-AT_LATEST = 2.0  # seconds
+PROMOTE_AFTER = 0.5  # seconds without another that comes or goes
+DELETE_LATEST = 2.0  # seconds
 RETRY = 1.0  # seconds until it is tried again
 
 
 class Aftermath:
     """Deletes and promotes ports behind everybody's back, in a thread of its own; never enters another namespace."""
 
-    def __init__(self, delete: Callable[[Sequence[str]], None], promote: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, delete: Callable[[Sequence[str]], None], promote: Callable[[str], None]) -> None:
         """Begin with nothing to do.
 
         Args:
             delete: deletes ports' devices, which may be gone.
-            promote: gives ports tcx; those that are gone are fine.
+            promote: gives a port tcx; one that is gone is fine.
         """
         self._delete, self._promote = delete, promote
         self._kernel = KernelThread()
-        self._doomed = _Crowd(DELETE_AFTER)
+        self._doomed = _Crowd(DELETE_AFTER, DELETE_LATEST)
         self._fresh = _Crowd(PROMOTE_AFTER)
         self._changed = asyncio.Event()
         self._deleted = asyncio.Event()  # set, and made anew, each time some were
@@ -45,6 +48,7 @@ class Aftermath:
     def goes(self, name: str) -> None:
         """Delete a port's device before long."""
         self._fresh.discard(name)
+        self._fresh.wait()
         self._doomed.add(name)
         self._changed.set()
 
@@ -66,21 +70,25 @@ class Aftermath:
             self._changed.clear()
             now = asyncio.get_running_loop().time()
             if now >= self._doomed.deadline:
-                await self._work_off(self._doomed, self._delete)
-                self._deleted.set()
-                self._deleted = asyncio.Event()
+                await self._delete_all(tuple(self._doomed.names))
             elif now >= self._fresh.deadline:
-                await self._work_off(self._fresh, self._promote)
+                await self._promote_one(next(iter(self._fresh.names)))
 
-    async def _work_off(self, crowd: "_Crowd", work: Callable[[Sequence[str]], None]) -> None:
-        names = tuple(crowd.names)
+    async def _promote_one(self, name: str) -> None:
+        await self._kernel.run(lambda: self._promote(name))
+        self._fresh.discard(name)
+
+    async def _delete_all(self, names: Sequence[str]) -> None:
         try:
-            await self._kernel.run(lambda: work(names))
+            await self._kernel.run(lambda: self._delete(names))
         except KernelError as error:
             log.error("%s; trying again", error)
-            crowd.postpone(RETRY)
+            self._doomed.postpone(RETRY)
         else:
-            crowd.remove(names)
+            self._doomed.remove(names)
+            self._doomed.begin()  # those that came meanwhile wait for each other, or each would be a lot of its own
+        self._deleted.set()
+        self._deleted = asyncio.Event()
 
     def close(self) -> None:
         """End the thread."""
@@ -90,18 +98,27 @@ class Aftermath:
 class _Crowd:
     """Ports that wait for the same; they are served when no other comes for a moment, but not too late."""
 
-    def __init__(self, pause: float) -> None:
-        self._pause = pause
+    def __init__(self, pause: float, latest: float = float("inf")) -> None:
+        self._pause, self._latest = pause, latest
         self.names: dict[str, None] = {}  # in the order in which they came
         self._first = 0.0
         self.deadline = float("inf")
 
     def add(self, name: str) -> None:
-        now = asyncio.get_running_loop().time()
         if not self.names:
-            self._first = now
+            self.begin()
         self.names[name] = None
-        self.deadline = min(now + self._pause, self._first + AT_LATEST)
+        self.wait()
+
+    def begin(self) -> None:
+        """Have who is here now have come just now."""
+        self._first = asyncio.get_running_loop().time()
+        self.wait()
+
+    def wait(self) -> None:
+        """Serve nobody for a moment."""
+        if self.names:
+            self.deadline = min(asyncio.get_running_loop().time() + self._pause, self._first + self._latest)
 
     def discard(self, name: str) -> None:
         self.remove((name,))

@@ -27,6 +27,7 @@ from ripstop.daemon import ports
 from ripstop.daemon.config import Config
 from ripstop.daemon.containers import Containers
 from ripstop.daemon.driver import Driver, StorageError
+from ripstop.daemon.guards import and_multicast
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
 from ripstop.kernel.shaping import Limit
@@ -85,7 +86,7 @@ class Cni:
                 log.error("%s is no request: %s", path, error)
                 path.unlink(missing_ok=True)
                 continue
-            async with self._alone(request):
+            async with self._alone(request.container, request.ifname):
                 if not path.exists():
                     continue  # it was done meanwhile, and the same container may be back
                 try:
@@ -98,10 +99,10 @@ class Cni:
     async def _serve(self, request: Request, is_heard: Callable[[], bool]) -> bytes:
         match request.command:
             case "ADD":
-                async with self._alone(request):
+                async with self._alone(request.container, request.ifname):
                     return await self._add(request, is_heard)
             case "DEL":
-                async with self._alone(request):
+                async with self._alone(request.container, request.ifname):
                     await self._containers.remove(request.container, request.ifname)
             case "CHECK":
                 await self._check(request)
@@ -112,9 +113,9 @@ class Cni:
         return b""
 
     @contextlib.asynccontextmanager
-    async def _alone(self, request: Request) -> AsyncIterator[None]:
+    async def _alone(self, container: str, ifname: str) -> AsyncIterator[None]:
         """Wait until nobody else works on the same interface of the same container."""
-        key = request.container, request.ifname
+        key = container, ifname
         turn = self._turns.setdefault(key, _Turn())
         turn.users += 1
         try:
@@ -142,7 +143,8 @@ class Cni:
             network=config.name,
             mac=request.mac,
             mtu=config.mtu,
-            guard=config.guard,
+            guard=request.guard or not config.multicast,
+            guards=request.guards if config.multicast else and_multicast(request.guard, request.guards),
         )
         limits = config.runtime_config.bandwidth
         # A plugin for limits may come after us, and what it makes finds no room beside a filter.
@@ -202,7 +204,9 @@ class Cni:
             if port.network != request.config.name or (port.container, port.ifname) in valid:
                 continue
             try:
-                await self._containers.remove(port.container, port.ifname)
+                async with self._alone(port.container, port.ifname):
+                    if self._containers.find(port.container, port.ifname) == port:  # nobody was quicker
+                        await self._containers.remove(port.container, port.ifname)
             except RipstopError as error:
                 failures.append(f"{port.container} {port.ifname}: {error}")
         if failures:

@@ -67,6 +67,11 @@ class Config:
         return self.run_dir / "ripstop.sock"
 
     @property
+    def plugin_socket(self) -> Path:
+        """Where the network plugin of container runtimes asks."""
+        return self.run_dir / "cni.sock"
+
+    @property
     def universe(self) -> Range:
         """The range as integers."""
         return Range.parse(self.range)

@@ -236,7 +236,7 @@ class Containers:
             raise RequestError(str(error)) from None
         self._ports[wanted.host_ifname] = wanted  # before the kernel has it: a caller that leaves does not stop that
         try:
-            await self._kernel.run(lambda: self._host.guard_port(wanted))
+            listening = await self._kernel.run(lambda: self._host.guard_port(wanted))
         except RipstopError:
             self._ports[had.host_ifname] = had
             with contextlib.suppress(RipstopError):
@@ -244,6 +244,7 @@ class Containers:
             with contextlib.suppress(StoreError):
                 self._store.put([(had.key, ports.encode(had))])
             raise
+        self._driver.post(PortsChanged(listening))
 
     async def stopped(self) -> dict[str, dict[str, int]]:
         """Return how many frames guards stopped, by port and reason."""

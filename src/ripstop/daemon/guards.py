@@ -5,12 +5,13 @@ from ipaddress import ip_address
 from ripstop.core.errors import RequestError
 from ripstop.kernel.abi import GuardFlags
 
-NAMES = {"mac": GuardFlags.MAC, "ip": GuardFlags.IP, "router": GuardFlags.ROUTER, "dhcp": GuardFlags.DHCP}
-ALL = GuardFlags.MAC | GuardFlags.IP | GuardFlags.ROUTER | GuardFlags.DHCP
+NAMES = {"mac": GuardFlags.MAC, "ip": GuardFlags.IP, "router": GuardFlags.ROUTER, "dhcp": GuardFlags.DHCP,
+         "multicast": GuardFlags.MULTICAST}  # fmt: skip
+USUAL = GuardFlags.MAC | GuardFlags.IP | GuardFlags.ROUTER | GuardFlags.DHCP  # multicast is no offence
 
 
 def parse_guards(guard: bool, names: tuple[str, ...], allowed: tuple[str, ...]) -> GuardFlags:
-    """Return what a request wants guarded; all of it, unless it names some.
+    """Return what a request wants guarded; what is usual, unless it names some.
 
     Raises:
         RequestError: a name is none of ours, or it says what only a guarded interface can have.
@@ -26,7 +27,12 @@ def parse_guards(guard: bool, names: tuple[str, ...], allowed: tuple[str, ...]) 
         if name not in NAMES:
             raise RequestError(f"guard {name!r} is not one of {', '.join(NAMES)}")
         flags |= NAMES[name]
-    return flags or ALL
+    return flags or USUAL
+
+
+def and_multicast(guard: bool, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of guards that keep an interface from multicast besides what a request says."""
+    return (*guard_names(parse_guards(guard, names, ())), "multicast")
 
 
 def parse_allowed(allowed: tuple[str, ...]) -> tuple[str, ...]:

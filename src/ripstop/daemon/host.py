@@ -15,6 +15,7 @@ from ripstop.core.overlay.forwarding import ForwardingTables
 from ripstop.core.overlay.mtu import VXLAN_OVERHEAD
 from ripstop.daemon.ports import PortRecord, described, description, host_mac
 from ripstop.kernel import bpf_tc, bpffs, netns, nft, sysctl
+from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.datapath import Datapath
 from ripstop.kernel.link import COMPANION, HOST_INTERFACE, HOST_PORT, Links, UnderlayLink, delete_links
 from ripstop.kernel.rtnl import RouteSocket
@@ -63,6 +64,7 @@ class Host:
         self._is_open = True
         self._underlay: dict[int, UnderlayLink] = {}
         self._ports: dict[str, int] = {}
+        self._without_groups: set[str] = set()  # those of them that are kept from multicast
         self._is_exposed = False
         overlap = self._links.overlapping_route(universe)
         if overlap is not None:
@@ -112,7 +114,7 @@ class Host:
                 self.datapath.remove_port(ifindex)
         for name in sorted(known & living.keys()):
             self.datapath.add_port(living[name], guard=records[name].guard)
-            self._ports[name] = living[name]
+            self._note(records[name], living[name])
         return [records[name] for name in sorted(known & living.keys())]
 
     def rescan(self) -> Scan:
@@ -161,7 +163,7 @@ class Host:
                 self.datapath.remove_port(ifindex)
                 self._links.delete(port.host_ifname)
                 raise
-        self._ports[port.host_ifname] = ifindex
+        self._note(port, ifindex)
         return self.group_ports()
 
     def limit_port(self, port: PortRecord, sent: Limit, received: Limit) -> None:
@@ -173,12 +175,17 @@ class Host:
         with netns.found(port.netns, port.inode) as namespace:
             limit(namespace, port.ifname, port.host_ifname, sent, received)
 
-    def guard_port(self, port: PortRecord) -> None:
-        """Guard a container's interface as its record says, from its next frame on; one that is gone is fine."""
+    def guard_port(self, port: PortRecord) -> tuple[PortId, ...]:
+        """Guard a container's interface as its record says, from its next frame on; one that is gone is fine.
+
+        Returns what `group_ports` does.
+        """
         ifindex = self._ports.get(port.host_ifname)
         if ifindex is not None:
             self._links.describe(port.host_ifname, description(port))
             self.datapath.add_port(ifindex, guard=port.guard)
+            self._note(port, ifindex)
+        return self.group_ports()
 
     def stopped(self) -> dict[str, dict[str, int]]:
         """Return how many frames guards stopped, by port and reason."""
@@ -207,11 +214,10 @@ class Host:
         finally:
             requests.close()
 
-    def promote_ports(self, host_ifnames: Sequence[str]) -> None:
-        """Make new ports as cheap for packets as the others.  For any thread."""
-        for name in host_ifnames:
-            if (ifindex := self._ports.get(name)) is not None:
-                self.datapath.promote(ifindex)
+    def promote_port(self, host_ifname: str) -> None:
+        """Make a new port as cheap for packets as the others; one that is gone is fine.  For any thread."""
+        if (ifindex := self._ports.get(host_ifname)) is not None:
+            self.datapath.promote(ifindex)
 
     def inspect(self, port: PortRecord, path: str, mac: str) -> str:
         """Return what is wrong with a container's interface, "" if nothing is.
@@ -231,7 +237,15 @@ class Host:
     def group_ports(self) -> tuple[PortId, ...]:
         """Return the ports behind which somebody may want groups: the host's own while it has addresses."""
         own = (self._host_port,) if self._is_exposed else ()
-        return tuple(sorted(map(PortId, (*self._ports.values(), *own))))
+        members = (ifindex for name, ifindex in self._ports.items() if name not in self._without_groups)
+        return tuple(sorted(map(PortId, (*members, *own))))
+
+    def _note(self, port: PortRecord, ifindex: int) -> None:
+        self._ports[port.host_ifname] = ifindex
+        if port.guards & GuardFlags.MULTICAST:
+            self._without_groups.add(port.host_ifname)
+        else:
+            self._without_groups.discard(port.host_ifname)
 
     def apply(self, tables: ForwardingTables) -> None:
         """Have the datapath forward by these tables."""

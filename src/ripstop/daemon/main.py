@@ -14,6 +14,7 @@ import sys
 from random import SystemRandom
 
 from ripstop.api import scrape, server
+from ripstop.api.cni import PluginServer, listen
 from ripstop.api.scrape import ScrapeServer
 from ripstop.core.errors import RipstopError, StartError
 from ripstop.core.events import FormerRows, LeaveRequested
@@ -159,7 +160,7 @@ class _Daemon:
             name_server = None if config.no_dns else NameServer(NameServerConfig.of(config))
             shell = Shell(store, control, frames, reconciler, source_address, ports, host.mac, name_server)
             driver = Driver(node, shell)
-            aftermath = Aftermath(host.delete_ports, host.promote_ports)
+            aftermath = Aftermath(host.delete_ports, host.promote_port)
             reservations, holders = Reservations(), Holders(config, store, driver)
             exposure = Exposure(config, store, driver, self._kernel, host, holders, reservations,
                 lambda exposed: name_server.listen(_places(config, exposed)) if name_server else None,
@@ -188,8 +189,10 @@ class _Daemon:
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
             cni = Cni(config, driver, containers, self._kernel, host)
             await cni.catch_up()
-            app = server.application(controller.handlers(), metrics.text, cni.serve)
+            app = server.application(controller.handlers(), metrics.text)
+            listener = listen(config.plugin_socket)  # first: who finds the other one may have the plugin called
             runner = await server.serve(app, config.socket)
+            plugins = tasks.create_task(PluginServer(listener, cni.serve).run())
             await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))
@@ -199,8 +202,11 @@ class _Daemon:
             if self._take_down:
                 driver.post(LeaveRequested())
                 await asyncio.sleep(GOODBYE_TIME)
+            plugins.cancel()
             await runner.cleanup()
-            config.socket.unlink(missing_ok=True)
+            await asyncio.wait((plugins,))
+            for path in (config.socket, config.plugin_socket):
+                path.unlink(missing_ok=True)
             sensors.stop()
             await control.close()
             for task in running:

@@ -38,8 +38,11 @@ class Membership:
     async def rejoin(self) -> None:
         """Join what was joined by hand before a restart, for ports that are still there."""
         ports = {name: port for port, name in (await self._kernel.run(self._host.port_names)).items()}
+        members = await self._kernel.run(self._host.group_ports)
         for key, value in self._store.load(_PREFIX).items():
             name, _, group = key.removeprefix(_PREFIX).partition("/")
+            if name in ports and ports[name] not in members:
+                continue  # kept from multicast, for now
             if name in ports:
                 wanted = msgspec.msgpack.decode(value, type=Want).filter
                 await self._join(ports[name], MulticastIp(bytes.fromhex(group)), wanted)
@@ -128,6 +131,8 @@ class Membership:
         """
         group, wanted = parse_group(request.group), _filter(request)
         name, port = await self._port(request)
+        if port not in await self._kernel.run(self._host.group_ports):
+            raise RequestError(f"{name} is kept from multicast by its guard; `ripstop guard` gives it another")
         await self._join(port, group, wanted)
         self._keep(name, group, wanted)
         return await self._at(port, group)

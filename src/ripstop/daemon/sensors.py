@@ -19,6 +19,8 @@ log = logging.getLogger("ripstop.multicast")
 
 SWEEP_INTERVAL = 30.0  # seconds between sweeps of the forwarding database
 _RESCAN_DELAY = 0.02  # seconds: one command changes several things
+_REST = 5.0  # times as long as the last look took, until the next
+_LONGEST_REST = 1.0  # seconds
 
 
 def source_address(remote: UnderlayIp) -> UnderlayIp | None:
@@ -39,6 +41,7 @@ class Sensors:
         self._changed = asyncio.Event()
         self._news = Change.NOTHING  # since the last look
         self._last: UnderlayChanged | None = None
+        self._listening: asyncio.TimerHandle | None = None
         self.bad_probes = 0
 
     async def start(self) -> None:
@@ -46,13 +49,15 @@ class Sensors:
         loop = asyncio.get_running_loop()
         self._watch = Watch()
         await self._rescan()
-        loop.add_reader(self._watch.fileno(), self._notice)
+        self._listen()
         loop.add_reader(self._host.datapath.upcall_fd(), self._read_upcalls)
         loop.add_reader(self._host.datapath.groups.snoop_fd(), self._read_snoops)
 
     def stop(self) -> None:
         """Watch no more."""
         loop = asyncio.get_running_loop()
+        if self._listening is not None:
+            self._listening.cancel()
         loop.remove_reader(self._watch.fileno())
         loop.remove_reader(self._host.datapath.upcall_fd())
         loop.remove_reader(self._host.datapath.groups.snoop_fd())
@@ -62,27 +67,39 @@ class Sensors:
         """Rescan whenever something changed, sweep now and then; until cancelled."""
         loop = asyncio.get_running_loop()
         sweep_at = loop.time() + SWEEP_INTERVAL
+        look_at = 0.0  # not earlier: others' devices may come and go without end
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(sweep_at):
                     await self._changed.wait()
             if self._changed.is_set():
-                await asyncio.sleep(_RESCAN_DELAY)
+                await asyncio.sleep(max(_RESCAN_DELAY, look_at - loop.time()))
                 self._changed.clear()
+                begin = loop.time()
                 news, self._news = self._news, Change.NOTHING
                 if Change.DEVICES in news:
                     await self._rescan()
                 else:
                     await self._containers.drop_gone(await self._kernel.run(self._host.gone))
+                look_at = loop.time() + min(_LONGEST_REST, _REST * (loop.time() - begin))
             if loop.time() >= sweep_at:
                 await self._kernel.run(self._host.sweep)
                 self._containers.reconcile()
                 sweep_at = loop.time() + SWEEP_INTERVAL
 
     def _notice(self) -> None:
+        """Read what has changed, and then nothing for a moment: making one container's port is told in ten pieces."""
         self._news |= self._watch.drain()
         if self._news:
             self._changed.set()
+        loop = asyncio.get_running_loop()
+        if self._listening is not None:
+            self._listening.cancel()
+        loop.remove_reader(self._watch.fileno())
+        self._listening = loop.call_later(_RESCAN_DELAY, self._listen)
+
+    def _listen(self) -> None:
+        asyncio.get_running_loop().add_reader(self._watch.fileno(), self._notice)
 
     async def _rescan(self) -> None:
         scan = await self._kernel.run(self._host.rescan)

@@ -30,6 +30,6 @@ def teardown(run_dir: Path, state_dir: Path) -> list[str]:
             links.close()
     finally:
         lock.release()
-    for name in ("ripstop.sock", "ripstop.lock"):
+    for name in ("ripstop.sock", "cni.sock", "ripstop.lock"):
         (run_dir / name).unlink(missing_ok=True)
     return removed

@@ -49,6 +49,7 @@ class GuardFlags(IntFlag):
     IP = 2
     ROUTER = 4
     DHCP = 8
+    MULTICAST = 16
 
 
 class HopFlags(IntFlag):
@@ -99,6 +100,7 @@ class DropReason(IntEnum):
     ROGUE_DHCP = 30
     UNGUARDED_TYPE = 31
     HIDDEN_HEADER = 32
+    MULTICAST_OFF = 33
 
 
 GUARD_REASONS = tuple(reason for reason in DropReason if reason >= DropReason.NO_GUARD)  # of guarded ports alone

@@ -4,9 +4,9 @@ The file says of which thread's namespace it is, not where it is mounted: so a s
 """
 
 import errno
-from pathlib import Path
+import os
 
-MOUNTS = (Path("/proc/sys"), Path("/mnt/proc/sys"))  # the second is where the manifest for Kubernetes has `net`
+MOUNTS = ("/proc/sys", "/mnt/proc/sys")  # the second is where the manifest for Kubernetes has `net`
 
 
 def write(name: str, value: str) -> None:
@@ -15,10 +15,19 @@ def write(name: str, value: str) -> None:
     Raises:
         OSError: there is no such setting, or none of the mounts can be written to.
     """
-    first, second = (mount / name for mount in MOUNTS)
+    first, second = (f"{mount}/{name}" for mount in MOUNTS)
     try:
-        first.write_text(value)
+        _write(first, value)
     except OSError as error:
-        if error.errno != errno.EROFS or not second.exists():
+        if error.errno != errno.EROFS or not os.path.exists(second):  # noqa: PTH110
             raise
-        second.write_text(value)
+        _write(second, value)
+
+
+def _write(path: str, value: str) -> None:
+    """Write with three calls to the kernel; a file of Python's takes seven, four times for each container."""
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, value.encode())
+    finally:
+        os.close(file)

@@ -21,6 +21,8 @@ _FIRST_VERSION = {"ADD": "0.3.1", "DEL": "0.3.1", "CHECK": "0.4.0", "GC": "1.1.0
 _ABOUT_ALL = ("GC", "STATUS")  # commands about a network, not about one interface
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")  # the specification sets no limit, our records do
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+GUARD_ANNOTATION = "ripstop/guard"
+_CHOICE = re.compile(r"on|off|[a-z]+(,[a-z]+)*")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -95,6 +97,7 @@ class RuntimeConfig(msgspec.Struct):
     mac: str = ""
     dns: RuntimeDns = msgspec.field(default_factory=RuntimeDns)
     bandwidth: Bandwidth = Bandwidth()
+    annotations: dict[str, str] | None = msgspec.field(default=None, name="io.kubernetes.cri.pod-annotations")
 
 
 class Config(msgspec.Struct, rename="camel"):
@@ -107,6 +110,8 @@ class Config(msgspec.Struct, rename="camel"):
     subnet: str = ""  # where addresses are taken from; "": the host's default
     default_route: bool = True  # through this host, which takes an address on the overlay for it
     guard: bool = True  # stop what claims to be of somebody else, or comes from rogue routers and DHCP servers
+    guard_by_annotation: tuple[str, ...] = ()  # namespaces of Kubernetes whose pods may have less; "*": all
+    multicast: bool = True  # False: neither to nor from groups, but those that stay on the link
     multicast_route: bool = True  # 224.0.0.0/4 through the interface
     dns: Dns = msgspec.field(default_factory=Dns)
     runtime_config: RuntimeConfig = msgspec.field(default_factory=RuntimeConfig)
@@ -129,6 +134,8 @@ class Request(msgspec.Struct, frozen=True):
     ifname: str
     config: Config
     hostnames: tuple[str, ...] = ()  # of the container: a pod's, if it is in one
+    guard: bool = True
+    guards: tuple[str, ...] = ()  # these only; empty: all
 
     @property
     def version(self) -> str:
@@ -198,9 +205,12 @@ def decode(body: bytes) -> Request:
     if command not in _ABOUT_ALL:
         _check_environment(command, container, netns, ifname)
         config = _with_arguments(config, arguments)
-    if command == "ADD":
-        _check_config(config)
-    return Request(command, container, netns, ifname, config, _hostnames(arguments))
+    said = _said(arguments)
+    if command != "ADD":
+        return Request(command, container, netns, ifname, config, _hostnames(said))
+    _check_config(config)
+    config.multicast_route &= config.multicast
+    return Request(command, container, netns, ifname, config, _hostnames(said), *_guard(config, said))
 
 
 def version_of(body: bytes) -> str:
@@ -268,11 +278,33 @@ def _with_arguments(config: Config, arguments: str) -> Config:
     return config
 
 
-def _hostnames(arguments: str) -> tuple[str, ...]:
+def _said(arguments: str) -> dict[str, str]:
+    return dict(pair.partition("=")[::2] for pair in arguments.split(";"))
+
+
+def _hostnames(said: dict[str, str]) -> tuple[str, ...]:
     """Return POD.NAMESPACE, as far as the runtime says it and it can be a name."""
-    said = dict(pair.partition("=")[::2] for pair in arguments.split(";"))
     name = f"{said.get('K8S_POD_NAME', '')}.{said.get('K8S_POD_NAMESPACE', '')}"
     return (name,) if is_name(name) else ()
+
+
+def _guard(config: Config, said: dict[str, str]) -> tuple[bool, tuple[str, ...]]:
+    """Return whether to guard, and which guards only: as the configuration says, or the pod's annotation.
+
+    Raises:
+        CniError: the annotation makes no sense, or wants less than this pod may have.
+    """
+    choice = (config.runtime_config.annotations or {}).get(GUARD_ANNOTATION, "")
+    if not choice:
+        return config.guard, ()
+    if not _CHOICE.fullmatch(choice):
+        text = f"annotation {GUARD_ANNOTATION}: {choice!r} is neither on, off, nor like mac,router"
+        raise CniError(Code.CONFIG, text)
+    namespace = said.get("K8S_POD_NAMESPACE", "")
+    if config.guard and choice != "on" and not {namespace, "*"} & set(config.guard_by_annotation):
+        text = f"annotation {GUARD_ANNOTATION}: pods of namespace {namespace!r} may not have {choice!r}"
+        raise CniError(Code.CONFIG, text, "guardByAnnotation of the network names the namespaces whose pods may")
+    return choice != "off", () if choice in ("on", "off") else tuple(choice.split(","))
 
 
 def _check_config(config: Config) -> None:
