@@ -76,11 +76,11 @@ class Store:
         try:
             self._database.execute(f"PRAGMA synchronous={'NORMAL' if is_hint else 'FULL'}")
             self._database.execute("BEGIN IMMEDIATE")
-            for key, value in changes:
-                if value is None:
-                    self._database.execute("DELETE FROM state WHERE key = ?", (key,))
-                else:
-                    self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+            written = dict(changes)  # of what is written twice, the last counts
+            kept = [(key, value) for key, value in written.items() if value is not None]
+            self._database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", kept)
+            dropped = [(key,) for key, value in written.items() if value is None]
+            self._database.executemany("DELETE FROM state WHERE key = ?", dropped)
             if not is_hint:
                 self._database.execute("INSERT OR REPLACE INTO transactions VALUES (1, ?)", (self.count + 1,))
             self._database.execute("COMMIT")

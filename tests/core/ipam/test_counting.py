@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from ripstop.core.address import Range
 from ripstop.core.ipam.counting import Counting
-from ripstop.core.ipam.messages import RingStart, Token
+from ripstop.core.ipam.messages import Ballot, RingStart, Token
 from ripstop.core.ipam.ring import Owner, Ring, Stamped
 from ripstop.core.mesh.messages import Entry
 from ripstop.core.mesh.replica import Replica
+from ripstop.core.names import PeerName
 from tests.core.ipam.world import peer_name
 
 SIZE = 32
@@ -103,3 +104,33 @@ def test_a_busy_ring_leaves_no_more_behind_than_its_ranges() -> None:
             made.merge(map(entry, ring.grant(given, to, donor, len).written))
         made.merge(map(entry, ring.join(donor, len).written))
         assert len(made) <= 1 + len(ring.tokens)
+
+
+def ballot(owner: Owner, ring: str, version: int = 1) -> Entry:
+    return Entry(f"paxos/{owner.name}", version, Ballot((0, PeerName("")), (0, PeerName("")), (), ring=ring))
+
+
+def test_a_ring_goes_when_everybody_is_in_another() -> None:
+    ballots = [ballot(peer, "another") for peer in PEERS]
+    late = Owner(peer_name(9), 9)
+    everything = [BEGIN, token(5, 0, 16), token(6, 16, 20, late), *ballots, ballot(late, "another")]
+    for rng in map(Random, range(20)):
+        rng.shuffle(everything)
+        made = Replica(Counting().take)
+        for one in everything:
+            made.merge([one])
+        made.merge(everything)  # as whoever still has all of it says it again
+        assert {entry.key for entry in made} == {entry.key for entry in (*ballots, ballot(late, ""))}
+
+
+@pytest.mark.parametrize(
+    "last", [(), (ballot(PEERS[2], ""),), (ballot(PEERS[2], RING.id),), (ballot(PEERS[2], "another"),)]
+)
+def test_a_ring_stays_as_long_as_anybody_may_be_in_it(last: tuple[Entry, ...]) -> None:
+    stranger = Owner(peer_name(9), 9)
+    tokens = token(5, 0, 16), token(6, 16, 20, stranger)
+    made = replica(BEGIN, *tokens, *(ballot(peer, "another") for peer in PEERS[:2]), *last)
+    assert made.get(BEGIN.key) is not None
+    made.merge([ballot(stranger, RING.id)])
+    assert made.get(BEGIN.key) is not None
+    assert len([entry for entry in made if entry.key.startswith("ring/")]) == 2

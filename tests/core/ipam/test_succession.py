@@ -3,7 +3,9 @@
 from random import Random
 
 from ripstop.core.address import Range
+from ripstop.core.effects import Tell
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
+from ripstop.core.ipam.messages import Word, WordWanted
 from ripstop.core.ipam.paxos import Consensus
 from ripstop.core.names import RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
@@ -254,4 +256,90 @@ def test_an_heir_that_told_nobody_and_lost_its_disk_is_not_forgotten_by_its_cont
     assert not {world.address(request) for request in back} & {*astray}
     assert [world.ring(1).owner(address) for address in astray] == [peer_name(4)] * 3
     assert owned(world, 1) == SIZE // 4 - 3
+    assert world.is_peaceful()
+
+
+def test_an_heir_leaves_out_whoever_is_back_and_has_the_rest() -> None:
+    world = ring_of(3)
+    world.power_off(1)
+    assert world.results[wait_for(world, world.remove(2, [1]))] == SIZE // 3
+    world.start(peer_name(1))  # as another, and with space from others
+    world.run(3.0)
+    world.address(wait_for(world, world.allocate(1, "back")))
+    world.wipe(2)  # what it had inherited as well
+    world.run(5.0)
+    assert world.is_peaceful()
+    assert not any(share.lost for number in (1, 2, 3) for share in world.allocator(number).status().shares)
+    assert sum(owned(world, number) for number in (1, 2, 3)) == SIZE
+
+
+def test_one_that_lives_does_not_keep_the_dead_from_being_taken_over() -> None:
+    world = ring_of(5)
+    world.power_off(5)
+    world.groups[peer_name(4)] = 1
+    world.call(peer_name(1), world.allocator(1).set_reachable([peer_name(2), peer_name(3)], world.now))
+    request = world.remove(1, [4, 5])  # the others still reach the fourth
+    world.groups[peer_name(4)] = 0
+    world.run(2.0)
+    assert str(world.error(request)).startswith(f"not all is taken over: {peer_name(4)} is alive")
+    world.reach()
+    world.run(30.0, step=0.2)
+    assert [owned(world, number) for number in (1, 2, 3, 4)] == [6 + 7, 6, 7, 6]
+    assert world.is_peaceful()
+
+
+def test_of_two_heirs_one_has_all_that_either_was_to_have() -> None:
+    world = ring_of(7)
+    before = {number: owned(world, number) for number in range(1, 8)}
+    world.power_off(6)
+    world.power_off(7)
+    world.split([1])
+    world.remove(2, [6])  # which waits for the word of the first
+    world.remove(3, [6, 7])
+    world.run(3.0)
+    assert [owned(world, number) for number in (2, 3)] == [before[2], before[3]]
+    world.split()
+    world.run(20.0, step=0.2)
+    assert owned(world, 2) == before[2] + before[6] + before[7]
+    assert sum(owned(world, number) for number in range(1, 6)) == SIZE
+
+
+def test_the_living_speak_for_all_the_dead_that_an_heir_knows_of() -> None:
+    world = ring_of(3)
+    births = {part.owner: part.stamped.token.birth for part in world.ring(3).segments}
+    one, two = peer_name(1), peer_name(2)
+    wanted = WordWanted(world.ring(3).id, 1, births[two], dead=((one, births[one]),))
+    effects = world.allocator(3).hear(two, wanted, world.now)
+    (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
+    assert {token.owner for _, token in word.tokens} == {one, peer_name(3)}
+
+
+def test_one_that_came_back_and_died_for_good_can_be_written_off_after_all() -> None:
+    world = ring_of(4)
+    world.power_off(4)
+    world.split([1, 2], [3, 4])
+    world.remove(1, [4])  # which waits for the word of the third
+    world.run(1.0)
+    world.start(peer_name(4))
+    world.run(3.0)
+    world.power_off(4)
+    world.split()
+    world.run(20.0, step=0.2)
+    assert owned(world, 1) == SIZE // 4
+    again = world.remove(1, [4])
+    world.run(5.0)
+    assert world.results[again] == SIZE // 4
+
+
+def test_whoever_restarts_among_those_who_have_lost_their_disks_begins_anew() -> None:
+    world = ring_of(2)
+    world.power_off(1)
+    assert world.results[wait_for(world, world.remove(2, [1]))] == SIZE // 2
+    inherited = Range(UNIVERSE.start, UNIVERSE.start + SIZE // 2)
+    astray = [world.address(world.allocate(2, f"late{number}", inherited)) for number in range(3)]
+    world.wipe(2, keep_containers=True)  # and with it, that the first is written off
+    world.start(peer_name(1))
+    back = [world.allocate(1, f"back{number}", inherited) for number in range(3)]
+    world.run(10.0)
+    assert not {world.address(request) for request in back} & {*astray}
     assert world.is_peaceful()

@@ -4,7 +4,8 @@ Containers are apart from what allocators believe of them: a container has the a
 released or its machine goes off.  The world sees all of them, and asserts that no two have the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import permutations
 from random import Random
 
 import msgspec
@@ -22,6 +23,7 @@ from ripstop.core.mesh.messages import Entry
 from ripstop.core.names import ContainerId, PeerName, RequestId
 
 UNIVERSE = Range.parse("10.32.0.0/27")  # small, so that it runs out
+STORM = 1000  # messages under way at once, far more than a few peers ever have to say
 
 
 def peer_name(number: int) -> PeerName:
@@ -37,6 +39,7 @@ class Host:
         self.disk: dict[str, bytes] = {}
         self.entries: dict[str, Entry] = {}
         self.counting = Counting()
+        self.revision = 0  # of `entries`: grows with every change
         self.allocator: Allocator | None = None
         self.ghost: Allocator | None = None  # what would be if it were started now, for the checks
         self.is_on = True  # the machine; its containers run as long, whatever its daemon does
@@ -53,6 +56,8 @@ class Host:
                 continue
             if known is None or _order(entry) > _order(known):
                 self.entries[entry.key] = news[entry.key] = entry
+        if news:
+            self.revision += 1
         for key in self.counting.take(news.values()):
             del self.entries[key]
             news.pop(key, None)
@@ -78,6 +83,7 @@ class World:
         self._asked: dict[RequestId, tuple[PeerName, ContainerId]] = {}
         self._requests = 0
         self._resets: dict[RequestId, None] = {}
+        self._equal: dict[tuple[PeerName, PeerName], tuple[int, int]] = {}  # revisions at which two had equal entries
         for name in self.hosts:
             self.start(name)
 
@@ -116,6 +122,7 @@ class World:
         """End a peer without warning; only its disk stays."""
         host = self.hosts[name]
         host.allocator, host.entries, host.counting = None, {}, Counting()
+        host.revision += 1
         host.ghost = Allocator(name, host.universe, host.init, dict(host.disk), self.now, Random(0), host.restored)
         self.reach()
 
@@ -244,6 +251,7 @@ class World:
                 case Tell(peer, body):
                     for _ in range(2 if self.rng.random() < self.doubling else 1):
                         if self.rng.random() >= self.loss:
+                            assert len(self.flights) < STORM, "what is told makes others tell more and more"
                             self.flights.append((self.now + self.rng.uniform(0.001, 0.05), name, peer, body))
                 case Answer(request, result):
                     assert request not in self.results, "answered twice"
@@ -267,21 +275,24 @@ class World:
 
     def gossip(self, one: PeerName, other: PeerName, share: float = 1.0) -> None:
         """Let a peer send another its entries, or a random part of them, in random order."""
-        host = self.hosts[other]
-        if host.allocator is None or not self.connected(one, other) or host.entries == self.hosts[one].entries:
+        source, host = self.hosts[one], self.hosts[other]
+        revisions = source.revision, host.revision
+        if self._equal.get((one, other)) == revisions or not self.connected(one, other):
             return
-        entries = [entry for _, entry in sorted(self.hosts[one].entries.items()) if self.rng.random() < share]
+        if host.entries == source.entries:
+            self._equal[one, other] = revisions
+            return
+        entries = [entry for _, entry in sorted(source.entries.items()) if self.rng.random() < share]
         self.rng.shuffle(entries)
         news = host.merge(entries)
-        if news:
+        if news and host.allocator is not None:
             self.call(other, host.allocator.learn(news, self.now))
 
     def gossip_all(self, share: float = 1.0) -> None:
         """Let every peer send every other its entries."""
-        for one in self.hosts:
-            for other in self.hosts:
-                if one != other:
-                    self.gossip(one, other, share)
+        running = [name for name, host in self.hosts.items() if host.allocator is not None]
+        for one, other in permutations(running, 2):
+            self.gossip(one, other, share)
 
     def deliver(self, index: int) -> None:
         """Let a message arrive; it is lost if its receiver cannot be reached."""
@@ -290,10 +301,10 @@ class World:
         if allocator is not None and self.connected(source, to):
             self.call(to, allocator.hear(source, body, self.now))
 
-    def run(self, seconds: float, step: float = 0.05, *, check: bool = True) -> None:
-        """Let time pass, with gossip all along."""
-        until = self.now + seconds
-        while self.now < until:
+    def run(self, seconds: float, step: float = 0.05, *, check: bool = True, until: Sequence[RequestId] = ()) -> None:
+        """Let time pass, with gossip all along; no more once all of these requests are answered."""
+        end = self.now + seconds
+        while self.now < end and not (until and all(request in self.results for request in until)):
             self.now += step
             if self.rng.random() >= self.loss:
                 self.gossip_all(1.0 - self.loss)
@@ -363,11 +374,11 @@ class World:
         free = size - 2 - sum(len(allocator.held) for allocator in allocators)
         greedy = self.rng.randrange(len(allocators)) + 1
         requests = [self.allocate(greedy, f"greedy{number}") for number in range(free - lost)]
-        self.run(5.0, step=0.1)
+        self.run(5.0, step=0.1, until=requests)
         assert len({self.address(request) for request in requests}) == len(requests)
         if not lost:
             last = self.allocate((greedy % len(allocators)) + 1, "last")
-            self.run(5.0, step=0.1)
+            self.run(5.0, step=0.1, until=[last])
             assert isinstance(self.error(last), ExhaustedError), self.results[last]
 
     def check(self) -> None:

@@ -152,7 +152,7 @@ class Allocator:
     def allocate(self, request: RequestId, container: ContainerId, subnet: Range, wait: float, now: float) -> Effects:
         """Give a container the lowest free address of a subnet; the same one again if it has one there."""
         out = self._begin()
-        want = usable(subnet)
+        want, waits = usable(subnet), False
         if not self._universe.covers(subnet):
             out.answer(request, RequestError(f"subnet {subnet} is not within the range {self._universe}"))
         elif not want:
@@ -160,15 +160,15 @@ class Allocator:
                 request, RequestError(f"subnet {subnet} is too small: it has no address besides its first and last")
             )
         else:
-            self._request(Pending(request, container, subnet, want, now + wait), now, out)
-        return self._end(now, out)
+            waits = self._request(Pending(request, container, subnet, want, now + wait), now, out)
+        return self._end(now, out) if waits else self._close(out)
 
     def claim(self, request: RequestId, container: ContainerId, address: int, wait: float, now: float) -> Effects:
         """Record that a container has a certain address; outside the universe nobody else is asked."""
         out = self._begin()
         one = Range(address, address + 1)
-        self._request(Pending(request, container, one, one, now + wait), now, out)
-        return self._end(now, out)
+        waits = self._request(Pending(request, container, one, one, now + wait), now, out)
+        return self._end(now, out) if waits else self._close(out)
 
     def reconcile(self, living: Mapping[ContainerId, Sequence[int]], now: float) -> Effects:
         """Believe what was found: the containers there are, and their addresses, whoever owns them.
@@ -193,7 +193,7 @@ class Allocator:
         """Take over what peers owned that are dead for good; answers with the number of addresses."""
         out = self._begin()
         keys = self._orders.remove(request, names, now + wait, self._search.reachable, out, force=force)
-        self._probate.write_off(keys, out)
+        self._probate.write_off(keys, out, {key: self._succession.life(key) for key in keys})
         self._settle(now, out)
         return self._end(now, out)
 
@@ -323,15 +323,17 @@ class Allocator:
 
     # Requests
 
-    def _request(self, pending: Pending, now: float, out: Outbox) -> None:
+    def _request(self, pending: Pending, now: float, out: Outbox) -> bool:
+        """Answer a request; return whether it waits instead."""
         result = self._attempt(pending, out)
         if result is not None:
             out.answer(pending.request, result)
-            return
+            return False
         is_known = any(one.want == pending.want for one in self._pending)
         self._pending.append(pending)
         if not is_known:  # of thousands that wait for the same, each would look at all
             self._settle(now, out)
+        return True
 
     def _attempt(self, pending: Pending, out: Outbox) -> int | RequestError | None:
         """Answer a request if what is here is enough for that; None if it must wait."""
@@ -411,7 +413,7 @@ class Allocator:
                 council.leave()
             self._succession.enter(start, council.owner, out)
             for peer in council.sightings.users(ring_id(start)):
-                self._succession.note(peer, council.sightings.ballots[peer].birth, out)
+                self._succession.meet(peer, council.sightings.ballots[peer].birth, out)
             self._probate.identify(out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)
@@ -469,13 +471,17 @@ class Allocator:
         return out
 
     def _end(self, now: float, out: Outbox) -> Effects:
-        self._publish_ballot(out)
+        """Close a call after which something else may be due than before."""
         self._disputed = {address: None for address in self._disputed if address in self._estate.strays}
-        asks = self._search.deadline if self._estate.ring is not None else inf
-        waits = min((pending.deadline for pending in self._pending), default=inf)
-        polls = self._succession.deadline if self._estate.ring is not None else inf
-        due = min(self._council.deadline, asks, waits, polls, self._orders.deadline, self._join_at, self._hand_over_at)
-        self.deadline = max(now, due)
+        due = [pending.deadline for pending in self._pending]
+        due += (self._council.deadline, self._orders.deadline, self._join_at, self._hand_over_at)
+        if self._estate.ring is not None:
+            due += (self._search.deadline, self._succession.deadline)
+        self.deadline = max(now, min(due))
+        return self._close(out)
+
+    def _close(self, out: Outbox) -> Effects:
+        self._publish_ballot(out)
         return out.effects()
 
     def _publish_ballot(self, out: Outbox, *, always: bool = False) -> None:

@@ -39,7 +39,7 @@ class Asks:
     @property
     def deadline(self) -> float:
         """When the next of them needs another `advance`, in seconds."""
-        return min((ask.due for ask in self._asks.values()), default=inf)
+        return min([ask.due for ask in self._asks.values()], default=inf)
 
     def get(self, want: Range) -> Ask:
         """Return what became of asking for a range."""

@@ -130,8 +130,10 @@ class Council:
 
     def publish(self, ring: str, holds: bool, waits: bool, out: Outbox, *, always: bool = False) -> None:
         """Save and announce our ballot if it changed."""
-        self._ballot = replace(self._ballot, ring=ring, holds=holds, waits=waits and not ring)
-        if self._ballot != self._saved:
+        before, waits = self._ballot, waits and not ring
+        if (before.ring, before.holds, before.waits) != (ring, holds, waits):
+            self._ballot = replace(before, ring=ring, holds=holds, waits=waits)
+        if self._ballot is not self._saved and self._ballot != self._saved:
             self._version += 1
             self._saved = self._ballot
             out.save_universe(self._universe)

@@ -32,7 +32,8 @@ class Holdings:
 
     def of(self, container: ContainerId, within: Range) -> int | None:
         """Return the lowest address that a container holds in a range."""
-        return min((address for address in self._addresses.get(container, ()) if address in within), default=None)
+        has = self._addresses.get(container)
+        return min((address for address in has if address in within), default=None) if has else None
 
     def any_within(self, within: Range) -> bool:
         """Return whether any address of a range is held."""

@@ -76,6 +76,7 @@ class WordWanted(msgspec.Struct, frozen=True, array_like=True, tag=3):
     life: int = 0  # how often the asker's machine has restarted
     gone: tuple[tuple[PeerName, int, int], ...] = ()  # owners (name, birth, life) to be written off; often none
     heir: PeerName = PeerName("")  # who gets what they owned; "" = the asker
+    dead: tuple[tuple[PeerName, int], ...] = ()  # all others written off, as far as the asker knows
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -86,9 +87,10 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
     refusal: str = ""  # why no word is given, "" when it is
     peers: tuple[tuple[PeerName, int, int], ...] = ()  # (name, birth, life) of all that may own addresses
     gone: tuple[tuple[PeerName, int, int, PeerName], ...] = ()  # owners written off, and their heirs; the asker maybe
-    tokens: tuple[tuple[int, Token], ...] = ()  # with versions: what is the answerer's, or was of those written off
+    tokens: tuple[tuple[int, Token], ...] = ()  # with versions: what is the answerer's, or was of anybody written off
     strays: tuple[int, ...] = ()  # addresses that its containers hold and that are not its own, as far as it knows
     settled: tuple[tuple[PeerName, int], ...] = ()  # those of `gone` whose heir has everybody's word
+    refused: tuple[tuple[PeerName, int], ...] = ()  # those that are not the asker's to inherit; none: it may ask again
 
 
 IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

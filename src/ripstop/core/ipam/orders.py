@@ -46,7 +46,7 @@ class Orders:
     def deadline(self) -> float:
         """When the next of them must be answered, in seconds."""
         orders = [*self._primes, *self._removals, *([self._reset] if self._reset else [])]
-        return min((order.deadline for order in orders), default=inf)
+        return min([order.deadline for order in orders], default=inf)
 
     def prime(self, request: RequestId, deadline: float) -> None:
         """Wait for a first ring."""
@@ -105,11 +105,17 @@ class Orders:
         self._succession.leave(heir, estate.owner, out)
         self._reset = Order(request, deadline, addresses=sum(map(len, owned)))
 
-    def refuse(self, refusal: str, out: Outbox) -> None:
-        """Answer all removals: somebody does not let us be the heir."""
-        for order in self._removals:
-            out.answer(order.request, ConflictError(f"nothing was taken over: {refusal}"))
-        self._removals = []
+    def refuse(self, refused: Mapping[Key, str], out: Outbox) -> None:
+        """Answer the removals of owners that somebody does not let us inherit from."""
+        removals, self._removals = self._removals, []
+        for order in removals:
+            why = next((refused[key] for key in order.keys if key in refused), "")
+            if not why:
+                self._removals.append(order)
+            elif any(key in self._succession.taking for key in order.keys):
+                out.answer(order.request, ConflictError(f"not all is taken over: {why}; the rest goes on by itself"))
+            else:
+                out.answer(order.request, ConflictError(f"nothing was taken over: {why}"))
 
     def settle(
         self, reachable: Mapping[PeerName, None], no_ring: Callable[[], NotReadyError], now: float, out: Outbox

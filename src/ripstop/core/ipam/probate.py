@@ -1,6 +1,6 @@
 """What follows for our own estate from who is gone: who we are, what we inherit, and what our word costs us."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -29,17 +29,18 @@ class Probate:
         ring, estate, succession = self._estate.ring, self._estate, self._succession
         if ring is None:
             return False
-        if not succession.doubt and not succession.is_leaving:
-            owner = estate.owner
-            tokens = [part.stamped.token for part in ring.segments]
-            births = {token.birth: None for token in tokens if token.owner == owner.name and token.birth != owner.birth}
-            births |= {token.giver: None for token in tokens if (owner.name, token.giver) in succession.gone}
-            self.write_off(succession.former([birth for birth in births if birth or owner.reborn], now), out)
-        refusal = succession.refused()
-        if refusal:
-            self._orders.refuse(refusal, out)
-            succession.give_up(now, out)
+        if succession.is_forsaken:
+            out.notice(
+                "warning", "this host has restarted, and too few others have their state: what it owned is sorted out"
+            )
+            self.be_reborn(out)
+        self._look_after_former(now, out)
+        self._orders.refuse(succession.give_up(now, out), out)
+        doubted = succession.doubt
         succession.step(ring.id, estate.owner, self._search.reachable, now, out)
+        if doubted and not succession.doubt:
+            self._look_after_former(now, out)
+            succession.step(ring.id, estate.owner, self._search.reachable, now, out)
         if self._orders.gave_up_leaving:
             self.be_reborn(out)  # some may know already that we left
         estate.frozen = succession.doubt or succession.is_leaving
@@ -49,12 +50,20 @@ class Probate:
         self._orders.gained += gained
         return gained > 0
 
-    def write_off(self, keys: Iterable[Key], out: Outbox) -> None:
-        """Begin to take over what owners had that are gone."""
+    def write_off(self, keys: Iterable[Key], out: Outbox, lives: Mapping[Key, int] | None = None) -> None:
+        """Begin to take over what owners had that are gone.
+
+        Args:
+            keys: the owners.
+            out: takes what is to be kept, written and told.
+            lives: how often their machines had restarted when people said that they are dead, if somebody else knows.
+        """
         keys = list(keys)
+        if not keys:
+            return
         self._estate.confirm(frozenset(birth for _, birth in keys if birth), out)
         for key in keys:
-            self._succession.write_off(key, self._succession.own, out)
+            self._succession.write_off(key, self._succession.own, out, life=lives[key] if lives else None)
         self.identify(out)
 
     def give_word(self, peer: PeerName, wanted: WordWanted, out: Outbox) -> None:
@@ -66,21 +75,22 @@ class Probate:
         if succession.is_gone(peer, wanted.birth) and not leaves:
             out.tell(peer, succession.word(ring.id, wanted.nonce, "written off"))
             return
-        refusal = succession.judge(peer, wanted, self._search.reachable)
-        if refusal:
-            out.tell(peer, succession.word(ring.id, wanted.nonce, refusal))
+        verdict = succession.judge(peer, wanted, self._search.reachable)
+        if verdict.refusal:
+            self.write_off(verdict.ours, out, verdict.ours)
+            out.tell(peer, succession.word(ring.id, wanted.nonce, verdict.refusal, verdict.refused))
             return
-        births = frozenset(birth for _, birth, _ in wanted.gone if birth)
-        self._estate.confirm(births, out)
+        self._estate.confirm(frozenset(birth for _, birth, _ in wanted.gone if birth), out)
         succession.promise(peer, wanted, out)
         self.identify(out)
-        dead = {key[:2] for key in wanted.gone}
+        dead = {*succession.gone, *wanted.dead}
+        births = {birth for _, birth in dead if birth}
         known = [part.stamped for part in ring.segments]
         tokens = tuple(
             (one.version, one.token)
             for one in known
             if self._estate.owner.owns(one.token)
-            or (one.token.owner, one.token.birth) in dead  # so that the heir goes beyond all that they wrote
+            or (one.token.owner, one.token.birth) in dead  # nobody else speaks for them, and the heir goes beyond them
             or one.token.giver in births
         )
         strays = tuple(sorted(self._estate.strays))
@@ -107,6 +117,22 @@ class Probate:
     def identify(self, out: Outbox) -> None:
         """Let the estate be that of whoever we are now."""
         self._estate.become(identity(self._council, self._succession), out)
+
+    def _look_after_former(self, now: float, out: Outbox) -> None:
+        """Begin to take over what former selves of ours have, unless somebody else is known to."""
+        ring, owner, succession = self._estate.ring, self._estate.owner, self._succession
+        if ring is None or succession.doubt or succession.is_leaving:
+            return
+        births: dict[int, None] = {}
+        for part in ring.segments:
+            token = part.stamped.token
+            if token.owner == owner.name and token.birth != owner.birth:
+                births[token.birth] = None
+            if (owner.name, token.giver) in succession.gone:
+                births[token.giver] = None
+        if not owner.reborn:
+            births.pop(0, None)  # the first tokens of a ring whose members were given are our own
+        self.write_off(succession.former(births, now), out)
 
 
 def identity(council: Council, succession: Succession) -> Owner:

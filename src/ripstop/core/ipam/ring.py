@@ -41,12 +41,13 @@ class Owner:
     name: PeerName
     birth: int
     reborn: bool = False  # known to have lived before: tokens without a birth are its former self's
-    gone: frozenset[int] = frozenset()  # births of owners written off: what they gave and we had not is not ours
+    gone: frozenset[int] = frozenset()  # births of owners written off: what they gave and we had not is not ours, nor
+    # is anything once we are among them
 
     def owns(self, token: Token) -> bool:
         """Return whether a token is this owner's."""
         is_own = token.birth == self.birth or (token.birth == 0 and not self.reborn)
-        return token.owner == self.name and is_own and token.giver not in self.gone
+        return token.owner == self.name and is_own and token.giver not in self.gone and self.birth not in self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,8 @@ class Ring:
     def _check(self) -> None:
         at = self.universe.start
         for segment in self.segments:
-            _must(at <= segment.start < segment.end <= self.universe.end, f"segment {segment} is out of order")
+            if not at <= segment.start < segment.end <= self.universe.end:
+                raise AssertionError(f"segment {segment} is out of order")
             at = segment.end
 
 

@@ -5,7 +5,8 @@ its peers for their word, which each writes to disk before it gives it:
 
 - *Am I still an owner?*  After its machine restarted, a peer may have been written off; a newcomer may not be known to
   those who could write off the peer that gives it space.  Both are in doubt, and use nothing, until a majority of the
-  roster has given its word that it knows them.
+  roster has given its word that it knows them.  Whoever has lost its disk since, or is being written off itself, cannot
+  say whether a restarted one was; if too few others are left for a majority, that one begins anew.
 - *Is that owner gone?*  People say so (`rmpeer`), or its own new self does, which has lost the disk.  Whoever gives
   its word takes no address any more that the dead gave and that has not come yet, and writes what did come anew in its
   own name.  With the word of everybody, the heir knows who owns what, and the rest of what the dead owned is its own.
@@ -18,6 +19,22 @@ is together.  Two that would be heirs of one owner need each other's word, so at
 An heir may have given addresses to its containers, told nobody, and lost its disk while they live.  So a word names
 *strays*: addresses that containers of its giver hold and that no token it knows makes its own.  Whoever is the heir
 next gives what it inherits of them to the peer whose containers hold them, and has the rest.
+
+The dead cannot be asked, and may have been heirs of each other.  So whoever is asked names all that it knows of any of
+them, those included that only the asker knows to be dead; and when an heir hears of one more, it asks everybody anew.
+
+A word is given for all that was asked or not at all.  A refusal names the owners that are not the asker's to inherit,
+which leaves them to somebody else and asks everybody anew for the rest; so nobody acts on a word that was given for
+something else.  To whom it leaves them depends on why:
+
+- *Settled*: the refuser has everybody's word for them already.
+- *Alive*: the peer is there.  Once it has been told that it is written off it is another owner, and looks after
+  whatever it sees of what it was; nobody but an heir that is settled comes before it.
+- *Rivalry*: the refuser is about to have one of them.  The lower name wins, and takes up all that the other asked for:
+  what an owner had and what its heir had should not go to two.  Only what a peer was itself it leaves to that peer.
+
+This ends: what is refused leaves the question, and comes back to the asker neither at once (`ASK_HEIR_AGAIN`) nor by
+way of a rival, for among rivals everything moves to lower names only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -43,8 +60,9 @@ class Poll:
     nonce: int
     gone: tuple[Key, ...] = ()
     heir: PeerName = NO_HEIR
+    dead: tuple[Key, ...] = ()  # all others that are known to be gone: nobody else speaks for them
     words: dict[PeerName, tuple[int, ...]] = field(default_factory=dict)  # and what its containers hold astray
-    refusals: dict[PeerName, str] = field(default_factory=dict)
+    refused: dict[Key, tuple[WrittenOff, str]] = field(default_factory=dict)  # what is not ours, whose it is, and why
     due: float = -inf  # when those who have not answered are asked again, in seconds
     rounds: int = 0
 
@@ -55,6 +73,15 @@ class Poll:
         self.due = now + min(ASK_AGAIN * 1.5**self.rounds, MAX_ASK_AGAIN)
         self.rounds += 1
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a peer gets our word."""
+
+    refusal: str = ""  # why not; "" if it does
+    refused: tuple[Key, ...] = ()  # what it cannot have; nothing: it may ask again
+    ours: Mapping[Key, int] = field(default_factory=dict)  # of that, what we look after now, and their lives
 
 
 class Succession:
@@ -90,6 +117,11 @@ class Succession:
         return self.doubt and self._newcomer
 
     @property
+    def is_forsaken(self) -> bool:
+        """Whether we are in doubt, and too few are left who could end it."""
+        return self.doubt and not self._newcomer and len(self._witnesses()) < self._needed()
+
+    @property
     def others(self) -> list[PeerName]:
         """All others that may own addresses, sorted."""
         return sorted(
@@ -100,7 +132,7 @@ class Succession:
     def deadline(self) -> float:
         """When somebody must be asked again, in seconds."""
         polls = (self._vouching, self._taking, self._leaving, self._telling)
-        return min((poll.due for poll in polls if poll), default=inf)
+        return min([poll.due for poll in polls if poll is not None], default=inf)
 
     @property
     def taking(self) -> tuple[Key, ...]:
@@ -162,6 +194,10 @@ class Succession:
             return (peer, birth) in self.gone
         return any(name == peer for name, _ in self.gone)
 
+    def life(self, key: Key) -> int:
+        """Return how often the machine of an owner has restarted, as far as is known here."""
+        return self._lives.get(key, 0)
+
     @property
     def fence(self) -> int:
         """How far beyond what is known an heir's versions go: further than those of any heir that it inherits from."""
@@ -198,13 +234,15 @@ class Succession:
             self.births = frozenset(birth for _, birth in self.gone if birth)
             out.save_gone(key, written_off)
 
-    def give_up(self, now: float, out: Outbox) -> None:
-        """Let whoever refused us its word be the heir."""
-        heir = next(iter(self._taking.refusals), self._own) if self._taking else self._own
-        for key in self.taking:
-            self.write_off(key, heir, out)
+    def give_up(self, now: float, out: Outbox) -> dict[Key, str]:
+        """Leave to others what was refused us; return that, and why.  For the rest everybody is asked anew."""
+        if self._taking is None or not self._taking.refused:
+            return {}
+        refused, self._taking = self._taking.refused, None
+        for key, (other, _) in refused.items():
+            self.write_off(key, other.heir, out, done=other.done)
             self._with_others[key] = now + ASK_HEIR_AGAIN
-        self._taking = None
+        return {key: why for key, (_, why) in refused.items()}
 
     def begin_anew(self, owner: Owner, out: Outbox) -> None:
         """Be a newcomer: we have been written off, and are another owner now."""
@@ -236,28 +274,36 @@ class Succession:
         """Say so no more."""
         self._leaving = None
 
-    def judge(self, peer: PeerName, wanted: WordWanted, reachable: Mapping[PeerName, None]) -> str:
-        """Return why we do not give a peer our word; "" if we do."""
+    def judge(self, peer: PeerName, wanted: WordWanted, reachable: Mapping[PeerName, None]) -> Verdict:
+        """Return whether we give a peer our word."""
         own = self._name(self._own)
         if self.doubt and not self._newcomer and (peer in self._strangers or self.peers.get(peer) != wanted.birth):
-            return f"{own} has restarted and must hear from others itself before it gives its word to a newcomer"
+            text = f"{own} has restarted and must hear from others itself before it gives its word to a newcomer"
+            return Verdict(text)
+        refused: dict[Key, str] = {}
+        rivalry = ""
         for dead, birth, life in wanted.gone:
-            key, name = (dead, birth), self._name(dead)
-            known = self.gone.get(key)
+            key, name, known = (dead, birth), self._name(dead), self.gone.get((dead, birth))
             is_ours = known is not None and known.heir == self._own and wanted.heir != self._own
             if known is not None and is_ours and known.done:
-                return f"{own} has what {name} owned"
-            if key[0] == peer:
-                continue
-            if key[0] == self._own:
-                return f"{name} is alive"
-            if key[0] in reachable:
-                return f"{name} is alive: {own} can reach it"
-            if self._lives.get(key, 0) > life:
-                return f"{name} is alive: it has restarted since, and {own} has heard of it"
-            if is_ours and self._own < peer:
-                return f"{own} is about to have what {name} owned"
-        return ""
+                refused[key] = f"{own} has what {name} owned"
+            elif dead == peer:
+                pass  # nobody is closer to what it was
+            elif dead == self._own:
+                self._with_others.pop(key, None)  # whoever asks for what we were has lost what it had of it
+                refused[key] = f"{name} is alive"
+            elif dead in reachable:
+                refused[key] = f"{name} is alive: {own} can reach it"
+            elif self._lives.get(key, 0) > life:
+                refused[key] = f"{name} is alive: it has restarted since, and {own} has heard of it"
+            elif is_ours and self._own < peer and not self.is_leaving:
+                rivalry = f"{own} is about to have what {name} owned"
+        ours = {}
+        if rivalry:
+            others = [(dead, birth, life) for dead, birth, life in wanted.gone if dead != peer]
+            ours = {(dead, birth): life for dead, birth, life in others if (dead, birth) not in refused}
+            refused |= dict.fromkeys(ours, rivalry)
+        return Verdict(next(iter(refused.values()), ""), tuple(refused), ours)
 
     def promise(self, peer: PeerName, wanted: WordWanted, out: Outbox) -> None:
         """Keep what our word to a peer means."""
@@ -266,16 +312,15 @@ class Succession:
             key = (name, birth)
             if key not in self.gone or self.gone[key].heir != heir:
                 self.write_off(key, heir, out, life=life)
-                self._taking = None
         if not self.is_gone(peer, wanted.birth):
             self.note(peer, wanted.birth, out, wanted.life)
 
-    def word(self, ring: str, nonce: int, refusal: str = "") -> Word:
+    def word(self, ring: str, nonce: int, refusal: str = "", refused: tuple[Key, ...] = ()) -> Word:
         """Return what we know, without tokens."""
         gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
         settled = tuple(key for key, off in sorted(self.gone.items()) if off.done)
         peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
-        return Word(ring, nonce, refusal, peers, gone, settled=settled)
+        return Word(ring, nonce, refusal, peers, gone, settled=settled, refused=refused)
 
     def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
         """Take a peer's word; return whether it says that we ourselves are written off."""
@@ -286,25 +331,28 @@ class Succession:
             is_settled_now = known is not None and known.heir != self._own and done and not known.done
             if key != (owner.name, owner.birth) and (known is None or is_settled_now):
                 self.write_off(key, heir, out, done=done, life=life)
+        for name, birth, _ in word.peers:
+            if name == peer and self.doubt and not self._newcomer and not self.is_gone(name, birth or -1):
+                self.meet(name, birth, out)  # its word may be faster than its ballot
         for name, birth, life in word.peers if peer not in self._strangers else ():
-            self._strangers.pop(name, None)
+            if birth == self.peers.get(name):
+                self._strangers.pop(name, None)
             stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
             is_same = self.peers.get(name) == birth
-            if name != self._own and (is_same or stale) and not (birth and self.is_gone(name, birth)):
+            is_back = stale and not (birth and self.is_gone(name, birth))
+            if name != self._own and (is_same or is_back):
                 self.note(name, birth, out, life)
         if self._is_told(word, owner):
             return True
         for poll in (self._vouching, self._taking, self._leaving):
             if poll is not None and poll.nonce == word.nonce:
-                if word.refusal:
-                    poll.refusals[peer] = word.refusal
-                else:
+                if not word.refusal:
                     poll.words[peer] = word.strays
+                for key in (key for key in word.refused if key in poll.gone):
+                    is_theirs = any(key == (name, birth) and heir == peer for name, birth, _, heir in word.gone)
+                    other = WrittenOff(peer, key in word.settled) if is_theirs else WrittenOff(key[0])
+                    poll.refused.setdefault(key, (other, word.refusal))
         return False
-
-    def refused(self) -> str:
-        """Return why we shall not be anybody's heir; "" if nobody says so."""
-        return next(iter(self._taking.refusals.values()), "") if self._taking else ""
 
     def step(self, ring: str, owner: Owner, reachable: Mapping[PeerName, None], now: float, out: Outbox) -> None:
         """Ask whoever is to be asked, and conclude what can be concluded."""
@@ -320,13 +368,15 @@ class Succession:
                 self._vouching = None
         dead = {name for name, _ in self.taking}
         for key, off in sorted(self.gone.items()):  # whom we inherit from may have been an heir itself
-            if off.heir in dead and off.heir != self._own:
+            if off.heir in dead and off.heir != self._own and now >= self._with_others.get(key, -inf):
                 self.write_off(key, self._own, out)
         keys = () if self.is_leaving else self.taking  # a word that was given before we said so gives us nothing
         if not keys:
             self._taking = None
-        elif self._taking is None or self._taking.gone != keys:
-            self._taking = Poll(self._draw(), keys)
+        else:
+            dead_too = tuple(key for key in sorted(self.gone) if key not in keys)
+            if self._taking is None or (self._taking.gone, self._taking.dead) != (keys, dead_too):
+                self._taking = Poll(self._draw(), keys, dead=dead_too)
         if self._taking is not None and all(peer in self._taking.words for peer in self.others):
             self.strays = {
                 address: Owner(peer, self.peers[peer])
@@ -339,7 +389,7 @@ class Succession:
             for peer in self.others:
                 if peer in reachable:
                     out.tell(peer, self.word(ring, 0))
-            if self.doubt:  # everybody knows us
+            if self.doubt and not self._strangers:  # everybody knows us
                 self._doubt(False, out)
                 self._vouching = None
         unaware = self._unaware(reachable)
@@ -353,7 +403,7 @@ class Succession:
                     if peer in reachable and peer not in poll.words:
                         gone = tuple((*key, self.gone[key].life if key in self.gone else 0) for key in poll.gone)
                         life = self._lives.get((owner.name, owner.birth), 0)
-                        out.tell(peer, WordWanted(ring, poll.nonce, owner.birth, life, gone, poll.heir))
+                        out.tell(peer, WordWanted(ring, poll.nonce, owner.birth, life, gone, poll.heir, poll.dead))
 
     def former(self, births: Iterable[int], now: float) -> list[Key]:
         """Return which former selves of ours nobody is known to inherit from; these are ours to look after.
@@ -377,16 +427,15 @@ class Succession:
 
     def missing(self) -> int:
         """Return how many more must give us their word before we use what is ours."""
-        others = [peer for peer in self.others if peer not in self._strangers]
-        words = len([peer for peer in others if self._vouching and peer in self._vouching.words])
-        # A newcomer's own word does not count: those it has not asked would not know of it.
-        needed = len(others) // 2 + 1 if self._newcomer else (len(others) + 1) // 2
-        return min(needed, len(others)) - words
+        return self._needed() - len(
+            [peer for peer in self._witnesses() if self._vouching and peer in self._vouching.words]
+        )
 
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
-        others = [peer for peer in self.others if peer not in self._strangers]
-        names = [self._name(peer) for peer in others if not (self._vouching and peer in self._vouching.words)]
+        names = [
+            self._name(peer) for peer in self._witnesses() if not (self._vouching and peer in self._vouching.words)
+        ]
         why = "is new in the ring" if self._newcomer else "has restarted"
         return (
             f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
@@ -401,6 +450,19 @@ class Succession:
         missing = [peer for peer in self.others if peer not in self._taking.words]
         names = ", ".join(self._name(peer) + ("" if peer in reachable else " (cannot be reached)") for peer in missing)
         return f"taking over what {dead} owned: waiting for the word of {names}, who may have been given some of it"
+
+    def _witnesses(self) -> list[PeerName]:
+        """Return whose word can end our doubt."""
+        return [peer for peer in self.others if peer not in self._strangers]
+
+    def _needed(self) -> int:
+        """Return how many of them it takes."""
+        others = self.others
+        if self._newcomer:  # its own word does not count: those it has not asked would not know of it
+            return min(len(others) // 2 + 1, len(others))
+        # Those who cannot say any more whether they gave their word against us count as well.
+        unsettled = {name for (name, _), off in self.gone.items() if not off.done} - {*others, self._own}
+        return (len(others) + len(unsettled) + 1) // 2
 
     def _is_told(self, word: Word, owner: Owner) -> bool:
         """Return whether a word says that we are written off, and not because we said so."""

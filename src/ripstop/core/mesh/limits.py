@@ -194,7 +194,7 @@ def _check_body(body: IpamMessage) -> None:
             _check_births(body.birth)
             _check_wanted(body)
         case WordWanted():
-            _check_owners(body.gone)
+            _check_owners((*body.gone, *((name, birth, 0) for name, birth in body.dead)))
             _check_births(body.birth, body.life)
             _check_members((body.heir,) if body.heir else ())
         case Word():
@@ -202,7 +202,7 @@ def _check_body(body: IpamMessage) -> None:
             _check_owners(body.peers)
             _check_owners(tuple((name, birth, life) for name, birth, life, _ in body.gone))
             _check_members(tuple(heir for _, _, _, heir in body.gone))
-            _check_owners(tuple((name, birth, 0) for name, birth in body.settled))
+            _check_owners(tuple((name, birth, 0) for name, birth in (*body.settled, *body.refused)))
             _check_tokens(body.tokens)
             _need(all(0 <= address < 2**32 for address in body.strays), "word", "an address outside 32 bits")
         case SpaceAnswer():
