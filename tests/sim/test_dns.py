@@ -1,11 +1,13 @@
 """Names in whole meshes: they come and go while everything goes wrong; after that, all hosts answer the same."""
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 import pytest
 
 from ripstop.core.address import Range
+from ripstop.core.dns.dns import PATIENCE
 from ripstop.core.dns.messages import Binding, NameRow
 from ripstop.core.effects import Effect, Internal, Serve
 from ripstop.core.events import Endpoint, Event, NamesDropped, NamesRequested, NamesRestored
@@ -164,6 +166,23 @@ def test_names_of_a_host_whose_daemon_is_dead_stay_and_are_right_when_it_is_back
     world.crash(dead)
     world.run(5.0)
     assert all(fabric.answered(name) == {} for name in rest)
+
+
+def test_no_name_is_denied_while_all_daemons_restart_one_after_the_other() -> None:
+    fabric = Fabric(4, 4)
+    world = fabric.world
+    assert world.run(30.0, fabric.is_whole)
+    for number, name in enumerate(fabric.names):
+        fabric.give(name, HOLDERS[0], (Binding("web", "c1", bytes([10, 32, 0, number])),))
+    world.run(1.0)
+    for name in fabric.names:
+        world.kill(name)
+    for number, name in enumerate(fabric.names):  # each when the one before has stopped waiting for news
+        world.at(world.now + 2 * PATIENCE * number, partial(fabric.start, name))
+    end = world.now + 40.0
+    while world.now < end:
+        world.run(0.05)
+        assert all(fabric.answered(name) == fabric.expected(*fabric.names) for name in fabric.names)
 
 
 def test_fifty_hosts_know_a_new_name_within_a_moment_and_forget_it_as_soon() -> None:

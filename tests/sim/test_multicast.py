@@ -1,6 +1,7 @@
 """Groups in whole meshes: hosts join and leave while everything goes wrong; after that, trees lead to members alone."""
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from ripstop.core.events import Endpoint, Event, FormerRows, PortsChanged, Snoop
 from ripstop.core.ipam.paxos import Consensus
 from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.mesh import Settings
+from ripstop.core.mesh.startup import SETTLE
 from ripstop.core.multicast.filters import EVERYTHING, NOTHING, Filter, Mode
 from ripstop.core.multicast.messages import Family, Kind, Query, Record, Report, Version
 from ripstop.core.multicast.port import SendQuery
@@ -150,24 +152,28 @@ def test_after_all_trouble_packets_reach_members_and_nobody_else(seed: int) -> N
     fabric.check()
 
 
-def test_a_daemon_that_restarts_changes_nothing_in_the_kernel() -> None:
+@pytest.mark.parametrize("restarted", [1, HOSTS])
+def test_daemons_that_restart_change_nothing_in_any_kernel(restarted: int) -> None:
+    """Neither one of them nor all, each of which comes when the one before has stopped waiting for news."""
     fabric = Fabric(1)
-    world, name = fabric.world, fabric.names[2]
-    for port, wanted in zip(PORTS, WISHES[1:], strict=False):
-        fabric.want(name, port, GROUPS[0], wanted)
-        fabric.want(fabric.names[0], port, GROUPS[1], wanted)
+    world = fabric.world
+    for name in fabric.names[::2]:
+        for port, wanted in zip(PORTS, WISHES[1:], strict=False):
+            fabric.want(name, port, GROUPS[fabric.names.index(name) % 3], wanted)
     assert world.run(30.0, fabric.is_whole)
     world.run(10.0)
     fabric.check()
-    kernel = world.hosts[name].kernel
-    before = dict(kernel.rows)
-    assert before
-    world.kill(name)
-    fabric.start(name)
+    kernels = [world.hosts[name].kernel for name in fabric.names]
+    before = [(kernel.tables, dict(kernel.rows)) for kernel in kernels]
+    assert all(rows for _, rows in before)
+    for name in fabric.names[:restarted]:
+        world.kill(name)
+    for number, name in enumerate(fabric.names[:restarted]):
+        world.at(world.now + 2 * SETTLE * number, partial(fabric.start, name))
     end = world.now + 40.0
     while world.now < end:
         world.run(0.05)
-        assert kernel.rows == before
+        assert [(kernel.tables, kernel.rows) for kernel in kernels] == before
     fabric.check()
 
 

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from ripstop.core.dns.messages import Bindings
 from ripstop.core.effects import Save, Send
 from ripstop.core.ipam.messages import Token
 from ripstop.core.mesh.ledger import Ledger, News
@@ -9,6 +10,7 @@ from ripstop.core.mesh.membership import Identity
 from ripstop.core.mesh.memory import FormerLife
 from ripstop.core.mesh.messages import Entry, Gossip, Reach
 from ripstop.core.mesh.replica import nothing_is_void
+from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import ConnectionId, PeerName
 
 OWN, PEER = PeerName("1" * 16), PeerName("2" * 16)
@@ -41,6 +43,16 @@ def test_news_is_told_with_what_it_replaces_passed_on_and_kept() -> None:
     (save,) = ledger.memory.tick(0.0)
     assert isinstance(save, Save)
     assert [key for key, _ in save.items] == [f"mesh/entry/reach/{PEER}"]
+
+
+def test_what_others_want_and_are_called_is_kept_but_counts_for_no_route() -> None:
+    ledger = make()
+    entries = [Entry(f"mcast/{PEER}/0", 1, Wants(())), Entry(f"dns/{PEER}/0", 1, Bindings(()))]
+    ledger.learn(entries, A, 0.0)
+    assert ledger.generation == 0
+    (save,) = ledger.memory.tick(0.0)
+    assert isinstance(save, Save)
+    assert [key for key, _ in save.items] == [f"mesh/entry/{entry.key}" for entry in entries]
 
 
 def test_what_is_no_news_changes_nothing() -> None:

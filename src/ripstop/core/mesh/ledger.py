@@ -15,6 +15,8 @@ from ripstop.core.mesh.replica import FindVoid, Replica
 from ripstop.core.multicast.messages import Wants
 from ripstop.core.names import ConnectionId, UnderlayIp
 
+LASTING = PeerRecord | Reach | Wants | Bindings  # known again after a restart; of addresses their allocator keeps all
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -84,8 +86,8 @@ class Ledger:
         if news:
             urgent = any(isinstance(entry.value, Wants | Bindings) for entry in news)
             self.spreader.spread(news, source, now, urgent=urgent)
-        lasting = [entry for entry in news if isinstance(entry.value, PeerRecord | Reach)]
+        self.generation += any(isinstance(entry.value, PeerRecord | Reach) for entry in news)
+        lasting = [entry for entry in news if isinstance(entry.value, LASTING)]
         if lasting:
             self.memory.keep_entries(lasting, now)
-            self.generation += 1
         return news

@@ -1,7 +1,8 @@
 """What outlives the daemon: targets, and the mesh as it was last known.
 
 A daemon that restarts finds the kernel forwarding by the tables of its former life.  With the records, the reach and
-the paths of that life it computes the same tables at once, so nothing flaps, neither here nor elsewhere.
+the paths of that life, and what others want of groups, it computes the same tables at once, so nothing flaps, neither
+here nor elsewhere: not even if its neighbors start again as well and have nothing to tell yet.
 """
 
 import math

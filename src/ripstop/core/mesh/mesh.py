@@ -383,7 +383,8 @@ class Mesh:
             effects.append(self._ledger.memory.keep_targets(self._connector.targets))
         if former.damaged:
             effects.append(Notice("warning", f"saved state left out, as it is damaged: {', '.join(former.damaged)}"))
-        return effects
+        rest = tuple(entry for entry in former.entries if not isinstance(entry.value, PeerRecord | Reach))
+        return [*effects, Learned(rest)] if rest else effects
 
     def _follow(self, now: float) -> list[Effect | Internal]:
         """Bring everything derived in line with what is known; saves come first, so that disk is never behind."""
