@@ -21,7 +21,8 @@ _NLMSG_ERROR = 2
 _REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400  # NLM_F_*
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24  # RTM_*
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_TXQLEN, _IFLA_LINKINFO = 1, 3, 4, 13, 18
-_IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 20, 27, 28, 1, 2, 1
+_IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 20, 27, 28, 31, 32
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK = 254, 4, 1, 0, 253
@@ -55,20 +56,21 @@ class RouteSocket:
         return results
 
     def _send(self, requests: Sequence[bytes]) -> list[int]:
-        numbered = [body[:8] + number.to_bytes(4, "little") + body[12:] for number, body in enumerate(requests)]
-        results: list[int | None] = [None] * len(requests)
+        results, last = [0] * len(requests), len(requests) - 1
+        answered = -1  # number of the request
         try:
-            self._socket.send(b"".join(numbered))
-            while None in results:
+            self._socket.send(b"".join(_numbered(body, number, number == last) for number, body in enumerate(requests)))
+            while answered < last:
                 answer, at = self._socket.recv(_ANSWERS), 0
                 while at < len(answer):
                     length, kind, _, number, _ = _HEADER.unpack_from(answer, at)
-                    if kind == _NLMSG_ERROR and number < len(results):
+                    if kind == _NLMSG_ERROR and number <= last:
                         results[number] = -int.from_bytes(answer[at + 16 : at + 20], "little", signed=True)
+                        answered = number
                     at += (length + 3) & ~3
         except OSError as error:
             raise KernelError("send to", "rtnetlink", error.errno or errno.EIO, os.strerror(error.errno or 0)) from None
-        return [result or 0 for result in results]
+        return results
 
 
 def make_veth(name: str, mac: str, ifname: str, inside_mac: str, namespace: int, mtu: int, queue: int) -> bytes:
@@ -83,7 +85,14 @@ def make_veth(name: str, mac: str, ifname: str, inside_mac: str, namespace: int,
         mtu: bytes.
         queue: length of each end's transmission queue, packets.
     """
-    both = _attribute(_IFLA_MTU, _u32(mtu)) + _attribute(_IFLA_TXQLEN, _u32(queue))
+    both = (
+        _attribute(_IFLA_MTU, _u32(mtu))
+        + _attribute(_IFLA_TXQLEN, _u32(queue))
+        # What it uses in any case.  Unless told, the kernel makes one queue for each processor, takes all but the first
+        # away again, and for that waits for a grace period at either end.
+        + _attribute(_IFLA_NUM_TX_QUEUES, _u32(1))
+        + _attribute(_IFLA_NUM_RX_QUEUES, _u32(1))
+    )
     peer = (
         _LINK.pack(0, 0, 0, 0, 0)
         + _attribute(_IFLA_IFNAME, _text(ifname))
@@ -178,7 +187,13 @@ def _route(length: int, scope: int) -> bytes:
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 0, 0) + body
+    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 0, 0) + body
+
+
+def _numbered(message: bytes, number: int, is_last: bool) -> bytes:
+    """Give a message its number; the last asks for an answer, the others get one if they fail."""
+    length, kind, flags, _, port = _HEADER.unpack_from(message)
+    return _HEADER.pack(length, kind, flags | _ACK * is_last, number, port) + message[_HEADER.size :]
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
