@@ -67,7 +67,7 @@ class Plugin:
 def pair(host: Host) -> tuple[Plugin, Plugin]:
     """Return ours, and `bridge` with `host-local`; both give a default route and route for the container."""
     path = host.directory / "ripstop-cni"
-    path.write_text(assemble(Path("/usr/bin/python3"), host.run_dir))
+    path.write_bytes(assemble(Path("/usr/bin/python3"), host.run_dir))
     path.chmod(0o755)
     ours = Plugin(DIRECT, path, host, {"cniVersion": "1.0.0", "name": "overlay", "type": "ripstop-cni"}, "eth0",
                   {"RIPSTOP_RUN_DIR": str(host.run_dir)})  # fmt: skip

@@ -15,7 +15,7 @@ from tests.e2e.conftest import lab_name
 
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="ripstop-cni-")
 PLUGIN = Path(_DIRECTORY.name) / "ripstop-cni"  # as `ripstop cni install` writes it
-PLUGIN.write_text(assemble(Path("/usr/bin/python3"), Path("/run/ripstop")))
+PLUGIN.write_bytes(assemble(Path("/usr/bin/python3"), Path("/run/ripstop")))
 PLUGIN.chmod(0o755)
 DEBIAN = Path("/usr/lib/cni")  # containernetworking-plugins
 CAPABILITIES = {"ips": True, "mac": True}

@@ -42,9 +42,9 @@ def install(args: argparse.Namespace) -> int:
     done: dict[str, str] = {}
     for path, content, mode in (
         (args.bin_dir / PLUGIN, plugin, 0o755),
-        (args.config_dir / CONFIG, network, 0o644),
+        (args.config_dir / CONFIG, network.encode(), 0o644),
     ):
-        done[str(path)] = "wrote" if _put(path, content.encode(), mode) else "kept"
+        done[str(path)] = "wrote" if _put(path, content, mode) else "kept"
     _show(done, args.json)
     return 0
 

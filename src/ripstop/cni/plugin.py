@@ -9,6 +9,10 @@ import _socket
 import posix
 import sys
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all this
+if TYPE_CHECKING:
+    from typing import Any
+
 RUN_DIR = "/run/ripstop"  # where the daemon's socket is; `ripstop cni install` puts its own here
 TIME_LIMIT = 60  # seconds without an answer; runtimes wait for two minutes or more
 MAX_CONFIG = 1 << 20  # bytes; the daemon refuses what is longer, so no more needs to be read
@@ -63,9 +67,9 @@ def ask(run_dir: str, body: bytes) -> bytes:
 
 def rest(run_dir: str, words: list[bytes], trouble: "OSError | None") -> bytes:
     """Return the answer to what the daemon is not asked, or has not answered."""
-    names = {"__name__": "rest"}
+    names: dict[str, Any] = {"__name__": "rest"}
     exec(REST, names)
-    found: bytes = names["answer"](run_dir, words, trouble, ask, TIME_LIMIT)  # type: ignore[operator]  # see rest.py
+    found: bytes = names["answer"](run_dir, words, trouble, ask, TIME_LIMIT)  # see rest.py
     return found
 
 

@@ -103,11 +103,18 @@ def keep(directory: str, final: str, body: bytes) -> None:
         except FileExistsError:
             pass
     partial = f"{directory}/.{os.getpid()}"
-    with open(partial, "wb") as file:  # noqa: PTH123
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(partial, final)  # noqa: PTH104
+    try:
+        with open(partial, "wb") as file:  # noqa: PTH123
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(partial, final)  # noqa: PTH104
+    except OSError:
+        try:  # noqa: SIM105
+            os.unlink(partial)  # noqa: PTH108
+        except OSError:
+            pass  # what kept it from being made
+        raise
 
 
 def version(config: bytes) -> bytes:
