@@ -5,6 +5,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ripstop.api.cni import MAX_REQUEST, PluginServer, listen
 
 
@@ -13,6 +15,11 @@ async def echo(body: bytes, _is_heard: Callable[[], bool]) -> tuple[bool, bytes]
     if body == b"break":
         raise ZeroDivisionError
     return body != b"refuse", body
+
+
+def broken(body: bytes) -> bytes:
+    """Print what was asked of what broke."""
+    return b"broken by " + body
 
 
 def asked(path: Path, *requests: bytes) -> list[bytes]:
@@ -31,7 +38,7 @@ def asked(path: Path, *requests: bytes) -> list[bytes]:
 
     async def scenario() -> list[bytes]:
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(PluginServer(listen(path), echo).run())
+            serving = tasks.create_task(PluginServer(listen(path), echo, broken).run())
             answers = [await ask(request) for request in requests]
             serving.cancel()
         return answers
@@ -51,9 +58,15 @@ def test_a_request_is_answered_with_its_exit_code(tmp_path: Path) -> None:
 
 
 def test_what_is_no_request_gets_no_answer_and_harms_nobody(tmp_path: Path) -> None:
-    broken = (b"", b"\0\0", framed(b"short")[:-1], (MAX_REQUEST + 1).to_bytes(4, "big"), framed(b"break"))
+    broken = (b"", b"\0\0", framed(b"short")[:-1], (MAX_REQUEST + 1).to_bytes(4, "big"))
     answers = asked(tmp_path / "cni.sock", *broken, framed(b"done"))
     assert answers == [b""] * len(broken) + [b"\0done"]
+
+
+def test_what_breaks_is_answered_and_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answers = asked(tmp_path / "cni.sock", framed(b"break"), framed(b"done"))
+    assert answers == [b"\1broken by break", b"\0done"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_it_is_known_whether_the_caller_still_waits(tmp_path: Path) -> None:
@@ -69,7 +82,7 @@ def test_it_is_known_whether_the_caller_still_waits(tmp_path: Path) -> None:
             return True, b""
 
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(PluginServer(listen(tmp_path / "cni.sock"), plugin).run())
+            serving = tasks.create_task(PluginServer(listen(tmp_path / "cni.sock"), plugin, broken).run())
             with socket.socket(socket.AF_UNIX) as caller:
                 caller.connect(str(tmp_path / "cni.sock"))
                 caller.sendall(framed(b"done"))
@@ -87,7 +100,7 @@ def test_it_is_known_whether_the_caller_still_waits(tmp_path: Path) -> None:
 def test_who_calls_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
     async def scenario() -> bytes:
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(PluginServer(listen(tmp_path / "cni.sock"), echo, patience=0.01).run())
+            serving = tasks.create_task(PluginServer(listen(tmp_path / "cni.sock"), echo, broken, patience=0.01).run())
             reader, writer = await asyncio.open_unix_connection(tmp_path / "cni.sock")
             got = await reader.read()
             writer.close()

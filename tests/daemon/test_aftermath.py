@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ripstop.core.errors import KernelError
-from ripstop.daemon.aftermath import RETRY, Aftermath
+from ripstop.daemon.aftermath import LONGEST_REST, RETRY, Aftermath
 
 
 class Ports:
@@ -103,6 +103,49 @@ def test_whoever_goes_while_others_are_promoted_goes_first() -> None:
     ports = Ports()
     asyncio.run(scenario())
     assert ports.order == ["promote rs1", "delete rs9", "promote rs2"]
+
+
+def test_one_that_comes_back_while_it_is_promoted_is_promoted_again() -> None:
+    async def scenario() -> None:
+        def promote(name: str) -> None:
+            ports.promote(name)
+            if ports.promoted == ["rs1"]:
+                loop.call_soon_threadsafe(come_back)
+                assert back.wait(10.0)
+
+        def come_back() -> None:
+            for name in ("rs1", "rs2"):
+                aftermath.came(name)
+            back.set()
+
+        loop, back = asyncio.get_running_loop(), threading.Event()
+        aftermath = Aftermath(ports.delete, promote)
+        aftermath.came("rs1")
+        promoted = loop.run_in_executor(None, ports.all.wait, 10.0)
+        await within(aftermath, asyncio.ensure_future(_nothing(promoted)))
+
+    ports = Ports()
+    asyncio.run(scenario())
+    assert ports.promoted == ["rs1", "rs1", "rs2"]
+
+
+def test_after_a_promotion_others_have_as_long_at_least_for_themselves() -> None:
+    async def scenario() -> None:
+        def promote(name: str) -> None:
+            begun.append(time.monotonic())
+            time.sleep(0.01)  # the kernel's grace period
+            ended.append(time.monotonic())
+            ports.promote(name)
+
+        aftermath = Aftermath(ports.delete, promote)
+        for name in ("rs1", "rs2"):
+            aftermath.came(name)
+        promoted = asyncio.get_running_loop().run_in_executor(None, ports.all.wait, 10.0)
+        await within(aftermath, asyncio.ensure_future(_nothing(promoted)))
+
+    ports, begun, ended = Ports(), list[float](), list[float]()
+    asyncio.run(scenario())
+    assert begun[1] - ended[0] >= min(ended[0] - begun[0], LONGEST_REST / 2)
 
 
 async def _nothing(of: "asyncio.Future[bool]") -> None:

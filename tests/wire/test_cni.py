@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ripstop.wire.cni import VERSIONS, CniError, Code, decode, refusal, version_of
+from ripstop.wire.cni import VERSIONS, CniError, Code, breakdown, decode, refusal, version_of
 from ripstop.wire.cni_result import Made, expected, render
 
 CONFIG = {"cniVersion": "1.1.0", "name": "overlay", "type": "ripstop-cni"}
@@ -176,3 +176,9 @@ def test_a_pod_may_choose_its_guard_where_its_namespace_may(request_: bytes, gua
 def test_and_is_refused_what_it_may_not_have(request_: bytes) -> None:
     assert refused(request_) is Code.CONFIG
     assert decode(request_.replace(b"ADD", b"DEL", 1)).container == "c1"
+
+
+def test_a_bug_is_told_in_the_version_of_the_question_and_asks_to_come_again() -> None:
+    for config, version in ((b'{"cniVersion": "0.4.0"}', "0.4.0"), (b"{", VERSIONS[-1])):
+        told = msgspec.json.decode(breakdown(b"\0".join((b"DEL", b"c1", b"", b"eth0", b"", config))))
+        assert (told["cniVersion"], told["code"]) == (version, Code.LATER)

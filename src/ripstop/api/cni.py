@@ -36,16 +36,20 @@ def listen(path: Path) -> socket.socket:
 class PluginServer:
     """Answers the plugin, any number of calls at once."""
 
-    def __init__(self, listener: socket.socket, plugin: Plugin, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, listener: socket.socket, plugin: Plugin, broken: Callable[[bytes], bytes], patience: float = PATIENCE
+    ) -> None:
         """Begin to answer with `run`.
 
         Args:
             listener: from `listen`.
             plugin: takes what the plugin was given and whether it still waits; returns whether it was done, and what
                 is to be printed.
+            broken: takes what the plugin was given; returns what is to be printed when `plugin` breaks: without an
+                answer the plugin would take us for dead.
             patience: seconds for a request to come in.
         """
-        self._listener, self._plugin, self._patience = listener, plugin, patience
+        self._listener, self._plugin, self._broken, self._patience = listener, plugin, broken, patience
 
     async def run(self) -> None:
         """Run until cancelled; what is served then is given up, and undone as if its caller had gone."""
@@ -67,12 +71,18 @@ class PluginServer:
             try:
                 async with asyncio.timeout(self._patience):
                     body = await _receive(connection)
-                done, answer = await self._plugin(body, lambda: _is_there(connection))
-                await asyncio.get_running_loop().sock_sendall(connection, (DONE if done else REFUSED) + answer)
+                answer = await self._answer(body, lambda: _is_there(connection))
+                await asyncio.get_running_loop().sock_sendall(connection, answer)
             except (OSError, ValueError) as error:
                 log.debug("a plugin was not answered: %s", error)  # it has gone, or is none of ours
-            except Exception:
-                log.exception("a plugin was not answered")  # one call fails, the others go on
+
+    async def _answer(self, body: bytes, is_heard: Callable[[], bool]) -> bytes:
+        try:
+            done, answer = await self._plugin(body, is_heard)
+        except Exception:
+            log.exception("a plugin's call broke")  # this one fails, the others go on
+            return REFUSED + self._broken(body)
+        return (DONE if done else REFUSED) + answer
 
 
 async def _receive(connection: socket.socket) -> bytes:

@@ -4,8 +4,9 @@ A program that is to run by tcx, and a device that is to go, each wait for a gra
 begins with a filter, which is there at once, and is given tcx when nobody comes or goes for a moment; and a port that
 goes is down and forgotten at once, and deleted a little later, together with all that go at the same time.
 
-The kernel changes nothing else about any device while it waits.  So ports are promoted one by one, and whoever comes
-meanwhile goes first; and deletions go together for as long as it is bearable.
+The kernel changes nothing else about any device while it waits, whoever asks.  So ports are promoted one by one, with a
+rest after each in which whoever waited has its turn, and whoever comes meanwhile goes first; and deletions go together
+for as long as it is bearable.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ log = logging.getLogger("ripstop.kernel")
 DELETE_AFTER = 0.05  # seconds without another port that goes
 PROMOTE_AFTER = 0.5  # seconds without another that comes or goes
 DELETE_LATEST = 2.0  # seconds
+REST = 10.0  # times as long as a promotion took, until the next
+LONGEST_REST = 0.5  # seconds; on a busy host a promotion takes long, and 250 are to come to an end
 RETRY = 1.0  # seconds until it is tried again
 
 
@@ -75,8 +78,11 @@ class Aftermath:
                 await self._promote_one(next(iter(self._fresh.names)))
 
     async def _promote_one(self, name: str) -> None:
+        self._fresh.discard(name)  # first: one of the same name that comes meanwhile waits anew
+        clock = asyncio.get_running_loop().time
+        begin = clock()
         await self._kernel.run(lambda: self._promote(name))
-        self._fresh.discard(name)
+        self._fresh.rest(min(LONGEST_REST, REST * (clock() - begin)))
 
     async def _delete_all(self, names: Sequence[str]) -> None:
         try:
@@ -119,6 +125,11 @@ class _Crowd:
         """Serve nobody for a moment."""
         if self.names:
             self.deadline = min(asyncio.get_running_loop().time() + self._pause, self._first + self._latest)
+
+    def rest(self, seconds: float) -> None:
+        """Serve nobody for so long at least."""
+        if self.names:
+            self.deadline = max(self.deadline, asyncio.get_running_loop().time() + seconds)
 
     def discard(self, name: str) -> None:
         self.remove((name,))

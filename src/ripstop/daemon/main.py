@@ -49,6 +49,7 @@ from ripstop.kernel.watch import FrameSocket, PortSocket
 from ripstop.store.sqlite import Store
 from ripstop.store.witness import Witness
 from ripstop.transport.control import ControlTransport
+from ripstop.wire.cni import breakdown
 
 GOODBYE_TIME = 0.3  # seconds for the goodbye to leave before connections close
 # Seconds that a busy thread keeps the interpreter.  The kernel thread gives it up at every call to the kernel, dozens
@@ -194,7 +195,7 @@ class _Daemon:
             app = server.application(controller.handlers(), metrics.text)
             listener = listen(config.plugin_socket)  # first: who finds the other one may have the plugin called
             runner = await server.serve(app, config.socket)
-            plugins = tasks.create_task(PluginServer(listener, cni.serve).run())
+            plugins = tasks.create_task(PluginServer(listener, cni.serve, breakdown).run())
             await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))

@@ -228,6 +228,12 @@ def refusal(version: str, error: CniError) -> bytes:
     return msgspec.json.encode({**told, "details": error.details} if error.details else told)
 
 
+def breakdown(body: bytes) -> bytes:
+    """Return what the plugin prints when the daemon has a bug: nobody knows whether anything was done."""
+    error = CniError(Code.LATER, "the daemon could not serve this because of an error of its own; its log has the rest")
+    return refusal(version_of(body), error)
+
+
 class _Version(msgspec.Struct):
     said: str = msgspec.field(name="cniVersion", default="")
 
