@@ -1,6 +1,7 @@
 """Everything that can be chosen about one instance; nothing else reads flags or the environment."""
 
 import contextlib
+import functools
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
@@ -74,12 +75,12 @@ class Config:
     @property
     def universe(self) -> Range:
         """The range as integers."""
-        return Range.parse(self.range)
+        return _parsed(self.range)
 
     @property
     def subnet(self) -> Range:
         """Where addresses are allocated unless asked otherwise."""
-        return Range.parse(self.default_subnet) if self.default_subnet else self.universe
+        return _parsed(self.default_subnet) if self.default_subnet else self.universe
 
     @property
     def multicast_settings(self) -> MulticastSettings:
@@ -215,3 +216,9 @@ def parse_target(text: str, default_port: int) -> Endpoint:
     if not looks_numeric and not _HOST_NAME.fullmatch(address):
         raise RequestError(f"target {text!r} is neither an IPv4 address nor a host name; write it as 192.0.2.1[:6783]")
     return Endpoint(address, int(port_text) if colon else default_port)
+
+
+@functools.cache
+def _parsed(text: str) -> Range:
+    """Read a range of the command line, once: each container asks for it several times."""
+    return Range.parse(text)

@@ -4,6 +4,7 @@ Each operation is a few steps with an undo.  What a crash leaves between two ste
 next start: a port without a record is deleted, an address without a port is released.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ class Containers:
                     f"{request.ifname} of {request.netns} is attached already, with {held}; detach it first"
                 )
             holder = ports.holder(container, request.ifname)
-            if any(port.holder == holder for port in self.ports):
+            if self.find(container, request.ifname) is not None:
                 raise ConflictError(f"container id {container} is in use by another namespace; give another --id")
             names = naming.registrations(request.hostnames, self._config.dns_domain.removesuffix("."))
             gateway = gateway or (self.exposure.first() if request.gateway else "")
@@ -143,7 +144,10 @@ class Containers:
             if soon:
                 self._aftermath.came(name)
             self._driver.post(PortsChanged(listening))
-        log.info("attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses))
+        # In the next turn, when the caller has been answered.
+        asyncio.get_running_loop().call_soon(
+            log.info, "attached %s of %s with %s", port.ifname, port.netns, ", ".join(port.addresses)
+        )
         return port
 
     async def _create(self, port: PortRecord, gateway: str, multicast_route: bool, soon: bool) -> tuple[PortId, ...]:
