@@ -6,6 +6,7 @@ the next start adopts it.  `ripstop down` takes everything away.
 """
 
 import asyncio
+import gc
 import errno
 import os
 import signal
@@ -193,6 +194,7 @@ class _Daemon:
             cni = Cni(config, driver, containers, self._kernel, host)
             await cni.catch_up()
             app = server.application(controller.handlers(), metrics.text)
+            gc.freeze()  # what is there now stays; to look through it for garbage stops everything for 40 ms
             listener = listen(config.plugin_socket)  # first: who finds the other one may have the plugin called
             runner = await server.serve(app, config.socket)
             plugins = tasks.create_task(PluginServer(listener, cni.serve, breakdown).run())
