@@ -137,6 +137,23 @@ def test_a_machine_that_restarts_hears_first_whether_it_was_written_off() -> Non
     world.check()
 
 
+def test_where_nobody_who_knew_anybody_is_left_people_decide() -> None:
+    world = ring_of(5)
+    world.power_off(5)
+    for number in (1, 2, 3, 4):
+        world.wipe(number)
+        world.gossip_all()
+    world.run(5.0)
+    refused = world.error(world.remove(1, [5]))
+    assert "is new in the ring" in str(refused)
+    assert "with --force if there is none" in str(refused)
+    forced = world.remove(1, [5], force=True)
+    world.run(10.0)
+    assert isinstance(world.results[forced], int)
+    assert [world.allocator(number).status().doubt for number in (1, 2, 3, 4)] == [""] * 4
+    assert sum(owned(world, number) for number in (1, 2, 3, 4)) == SIZE
+
+
 def test_a_machine_that_restarts_needs_no_more_than_a_majority() -> None:
     world = ring_of(3)
     world.power_off(3)

@@ -446,9 +446,10 @@ class Succession:
         vouchers = self._vouchers()
         names = [self._name(peer) for peer in self._witnesses() if peer not in vouchers]
         why = "is new in the ring" if self._newcomer else "has restarted"
+        where = " on another host, or here with --force if there is none" if self._newcomer else ""
         return (
             f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
-            " if they are dead, say so with `ripstop rmpeer`"
+            f" if they are dead, say so with `ripstop rmpeer`{where}"
         )
 
     def awaited(self, reachable: Mapping[PeerName, None]) -> str:
