@@ -6,8 +6,8 @@ the next start adopts it.  `ripstop down` takes everything away.
 """
 
 import asyncio
-import gc
 import errno
+import gc
 import os
 import signal
 import socket
