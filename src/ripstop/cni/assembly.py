@@ -15,6 +15,7 @@ _FIRST_LINE = (
     r"#!{} -IScimport marshal,posix,sys;s,v,c=posix.read(posix.open(sys.argv[1],0),1<<20).split(b'\0',2);"
     "exec(marshal.loads(c)if v==sys.version.encode()else s)\n"
 )
+_WARNING = "# By `ripstop cni install`.  The code at the end is what runs: no change to this text has any effect.\n"
 _COMPILE = r"""
 import marshal, sys
 code = compile(sys.stdin.buffer.read(), "ripstop-cni", "exec", optimize=2)
@@ -34,7 +35,7 @@ def assemble(python: Path, run_dir: Path) -> bytes:
     here = Path(__file__).parent
     _, _, text = (here / "plugin.py").read_text().partition("\n")
     text = _with(text, "RUN_DIR", json.dumps(str(run_dir)))
-    source = (first + _with(text, "REST", f"r'''\n{(here / 'rest.py').read_text()}'''")).encode()
+    source = (first + _WARNING + _with(text, "REST", f"r'''\n{(here / 'rest.py').read_text()}'''")).encode()
     return source + b"\0" + _compiled(python, source)
 
 
