@@ -5,6 +5,8 @@
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -12,6 +14,8 @@
 #define ETH_P_IP_	  0x0800
 #define FIRST_TIMEOUT_NS  (5 * NS_PER_S)
 #define HELD_NS		  50000000  /* between the first packet and the leave */
+#define HELD_STEP_NS	  1370000  /* more with each join, for so many */
+#define HELD_STEPS	  50
 #define SILENCE_NS	  250000000 /* after which a packet was the last; more than two leave bars */
 #define CEASE_TIMEOUT_NS  (10 * NS_PER_S)
 
@@ -19,16 +23,17 @@ static const char usage[] =
 	"usage: join_time [--joins N] [--interface NAME] GROUP\n"
 	"\n"
 	"IPv4. Packets are seen by a packet socket on the interface, below the membership of this host's own sockets: what\n"
-	"comes after a leave was sent by the network. Prints one JSON line: joins, late (no packet within 5 s), and in\n"
-	"milliseconds join_p50, join_p99, join_max (from the join to the first packet), leave_p50, leave_p99, leave_max\n"
-	"(from the leave to the last packet before 250 ms of silence; 0 if none came after it).\n"
+	"comes after a leave was sent by the network. Prints one JSON line: late (joins without a packet within 5 s), and\n"
+	"joins and leaves, each a list of [milliseconds, stolen]: from the join to the first packet, or from the leave to\n"
+	"the last packet before 250 ms of silence (0 if none came after it), and for how many hundredths of a second\n"
+	"meanwhile a processor of this machine was another machine's (proc_stat(5)).\n"
 	"\n"
 	"  --joins N         how often (50)\n"
 	"  --interface NAME  (eth0)\n";
 
-struct times {
-	double *ms;
-	size_t count;
+struct sample {
+	double ms;
+	long stolen;
 };
 
 /* Waits until `deadline` for a packet to the group; returns when it was read, or 0. */
@@ -63,21 +68,61 @@ static int open_ear(const char *interface)
 	return fd;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
+#define LOOKS	 (1 << 16) /* ring: five minutes */
+#define LOOK_NS	 5000000
 
-	return (x > y) - (x < y);
+/* What was stolen so far, looked at all the time: to read it costs more than a packet may. */
+static struct {
+	_Atomic int64_t at;
+	_Atomic long stolen;
+} looks[LOOKS];
+static atomic_size_t looked;
+
+static long stolen_so_far(void)
+{
+	long stolen = 0;
+	FILE *file = fopen("/proc/stat", "re");
+
+	if (!file || fscanf(file, "cpu %*d %*d %*d %*d %*d %*d %*d %ld", &stolen) != 1)
+		die("/proc/stat: cannot be read");
+	fclose(file);
+	return stolen;
 }
 
-static double quantile(struct times *t, double share)
+static void *look(void *unused)
 {
-	size_t at = t->count * share;
+	(void)unused;
+	for (;;) {
+		size_t slot = looked % LOOKS;
 
-	if (!t->count)
-		return -1;
-	qsort(t->ms, t->count, sizeof(*t->ms), by_size);
-	return t->ms[at < t->count ? at : t->count - 1];
+		looks[slot].at = now_ns();
+		looks[slot].stolen = stolen_so_far();
+		looked++;
+		sleep_until(looks[slot].at + LOOK_NS);
+	}
+	return NULL;
+}
+
+/* Hundredths of a second stolen from the last look before `start` to the first after `end`, for which it waits. */
+static long stolen_between(int64_t start, int64_t end)
+{
+	size_t last, first;
+
+	while (last = looked - 1, looks[last % LOOKS].at < end)
+		sleep_until(now_ns() + LOOK_NS);
+	while (last && looks[(last - 1) % LOOKS].at >= end)
+		last--;
+	for (first = last; first && looks[first % LOOKS].at > start;)
+		first--;
+	return looks[last % LOOKS].stolen - looks[first % LOOKS].stolen;
+}
+
+static void print_samples(const char *name, const struct sample *samples, size_t count)
+{
+	printf("\"%s\": [", name);
+	for (size_t i = 0; i < count; i++)
+		printf("%s[%.3f, %ld]", i ? ", " : "", samples[i].ms, samples[i].stolen);
+	printf("]");
 }
 
 int main(int argc, char **argv)
@@ -85,9 +130,10 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"joins", 1, NULL, 'j'}, {"interface", 1, NULL, 'i'}, {"help", 0, NULL, 'h'}, {}};
 	const char *interface = "eth0";
-	struct times joins = {}, leaves = {};
+	struct sample *joins, *leaves;
 	struct sockaddr_storage group;
-	unsigned int wanted = 50, late = 0;
+	unsigned int wanted = 50, joined = 0;
+	pthread_t looker;
 	in_addr_t target;
 	int option, ear;
 
@@ -104,11 +150,15 @@ int main(int argc, char **argv)
 	}
 	parse_address(argv[optind], "0", &group);
 	target = ((struct sockaddr_in *)&group)->sin_addr.s_addr;
-	joins.ms = calloc(wanted, sizeof(double));
-	leaves.ms = calloc(wanted, sizeof(double));
-	if (!joins.ms || !leaves.ms)
+	joins = calloc(wanted, sizeof(*joins));
+	leaves = calloc(wanted, sizeof(*leaves));
+	if (!joins || !leaves)
 		die("out of memory");
 	ear = open_ear(interface);
+	if (pthread_create(&looker, NULL, look, NULL))
+		die("no thread to be had");
+	while (!looked)
+		sleep_until(now_ns() + LOOK_NS);
 	puts("ready");
 	fflush(stdout);
 	for (unsigned int i = 0; i < wanted; i++) {
@@ -120,22 +170,21 @@ int main(int argc, char **argv)
 		join_group(fd, &group, interface);
 		seen = next_packet(ear, target, start + FIRST_TIMEOUT_NS);
 		if (seen)
-			joins.ms[joins.count++] = (seen - start) / 1e6;
-		else
-			late++;
+			joins[joined++] = (struct sample){(seen - start) / 1e6, stolen_between(start, seen)};
 		/* not always at the same moment of the feed, of ticks and of retransmissions */
-		left = now_ns() + HELD_NS + (int64_t)i * 1370000;
+		left = now_ns() + HELD_NS + i % HELD_STEPS * HELD_STEP_NS;
 		while (next_packet(ear, target, left))
 			;
 		left = last = now_ns();
 		close(fd);
 		while (last - left < CEASE_TIMEOUT_NS && (seen = next_packet(ear, target, now_ns() + SILENCE_NS)))
 			last = seen;
-		leaves.ms[leaves.count++] = (last - left) / 1e6;
+		leaves[i] = (struct sample){(last - left) / 1e6, stolen_between(left, last)};
 	}
-	printf("{\"joins\": %u, \"late\": %u, \"join_p50\": %.3f, \"join_p99\": %.3f, \"join_max\": %.3f, \"leave_p50\": %.3f, "
-	       "\"leave_p99\": %.3f, \"leave_max\": %.3f}\n",
-	       wanted, late, quantile(&joins, 0.5), quantile(&joins, 0.99), quantile(&joins, 1), quantile(&leaves, 0.5),
-	       quantile(&leaves, 0.99), quantile(&leaves, 1));
+	printf("{\"late\": %u, ", wanted - joined);
+	print_samples("joins", joins, joined);
+	printf(", ");
+	print_samples("leaves", leaves, wanted);
+	printf("}\n");
 	return 0;
 }

@@ -152,7 +152,7 @@ def _between_loads(run: Run, labs: Mapping[str, Lab]) -> None:
         run.note("memory", {key: scale.memory(lab) | daemons[key].since() for key, lab in labs.items()})
     one = labs[scale.ONE]
     if run.wants("latency"):
-        run.alone("joins", latency.joins(one, 10 if run.quick else 50, run.rounds))
+        run.alone("joins", latency.joins(one, 20 if run.quick else 300))
     if run.wants("loss"):
         seconds = 1.0 if run.quick else 3.0
         for times in (1.0, 10.0):

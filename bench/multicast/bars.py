@@ -52,10 +52,16 @@ SINGLE = {  # numbers of Ripstop alone
     "join_p50_ms": "join to first packet, p50, ms",
     "join_p99_ms": "  p99",
     "join_max_ms": "  max",
+    "join_stolen": "  not counted so far, as another machine had a processor meanwhile",
+    "join_all_p50_ms": "  with these, p50",
+    "join_all_p99_ms": "  p99",
     "join_late": "  joins without a packet within 5 s",
     "leave_p50_ms": "leave to last packet, p50, ms",
     "leave_p99_ms": "  p99",
     "leave_max_ms": "  max",
+    "leave_stolen": "  not counted so far, as another machine had a processor meanwhile",
+    "leave_all_p50_ms": "  with these, p50",
+    "leave_all_p99_ms": "  p99",
 }
 
 SCALE = {  # numbers that differ by load

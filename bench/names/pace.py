@@ -1,4 +1,8 @@
-"""How long answers take at a steady rate: in many short slices, all servers in turn, as others share the machine."""
+"""How long answers take at a steady rate: in many short slices, all servers in turn, as others share the machine.
+
+A slice in which another machine had a processor of ours for long tells more of that one than of any server, so it is
+taken again; how often is told.
+"""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,6 +15,8 @@ from bench.results import Sample
 
 SLICE = 1.0  # seconds, the least that dnsperf does
 SLICES = 4  # of each server in each round
+MAY_BE_STOLEN = 50.0  # milliseconds of a slice
+TRIES = 5  # of which the last counts, whatever was stolen
 WAYS = (RIPSTOP, DNSMASQ, ECHO)
 
 
@@ -32,10 +38,14 @@ def measure(peaks: Mapping[str, float], names: int, asked: Path, slices: int) ->
 
 def _slice(server: Running, asked: Path, rate: float) -> dict[str, float]:
     """Return how long answers took, and what kept the server from its work: other processes, other machines."""
-    waited, stolen = server.waited, _stolen()
-    numbers = load.latency(server.port, asked, SLICE, rate)
-    numbers["waited_ms"] = (server.waited - waited) / SLICE * 1e3
-    numbers["stolen_ms"] = (_stolen() - stolen) / SLICE * 1e3
+    for retaken in range(TRIES):
+        waited, stolen = server.waited, _stolen()
+        numbers = load.latency(server.port, asked, SLICE, rate)
+        numbers["waited_ms"] = (server.waited - waited) / SLICE * 1e3
+        numbers["stolen_ms"] = (_stolen() - stolen) / SLICE * 1e3
+        numbers["retaken"] = float(retaken)
+        if numbers["stolen_ms"] <= MAY_BE_STOLEN:
+            break
     return numbers
 
 

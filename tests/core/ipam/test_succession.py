@@ -22,6 +22,18 @@ def ring_of(count: int) -> World:
     return world
 
 
+def ring_with_strangers(members: int, strangers: int) -> World:
+    """Return a ring that more hosts have joined while its first member was cut off from the others, as it still is."""
+    world = World(members + strangers, Random(1), init=Consensus(members))
+    world.split(range(members + 1, members + strangers + 1))
+    for number in range(1, members + 1):
+        world.allocate(number, f"c{number}")
+    world.run(3.0)
+    world.split([1])
+    world.run(3.0)
+    return world
+
+
 def wait_for(world: World, request: RequestId) -> RequestId:
     world.run(2.0)
     return request
@@ -125,6 +137,23 @@ def test_a_machine_that_restarts_hears_first_whether_it_was_written_off() -> Non
     world.check()
 
 
+def test_where_nobody_who_knew_anybody_is_left_people_decide() -> None:
+    world = ring_of(5)
+    world.power_off(5)
+    for number in (1, 2, 3, 4):
+        world.wipe(number)
+        world.gossip_all()
+    world.run(5.0)
+    refused = world.error(world.remove(1, [5]))
+    assert "is new in the ring" in str(refused)
+    assert "with --force if there is none" in str(refused)
+    forced = world.remove(1, [5], force=True)
+    world.run(10.0)
+    assert isinstance(world.results[forced], int)
+    assert [world.allocator(number).status().doubt for number in (1, 2, 3, 4)] == [""] * 4
+    assert sum(owned(world, number) for number in (1, 2, 3, 4)) == SIZE
+
+
 def test_a_machine_that_restarts_needs_no_more_than_a_majority() -> None:
     world = ring_of(3)
     world.power_off(3)
@@ -133,6 +162,31 @@ def test_a_machine_that_restarts_needs_no_more_than_a_majority() -> None:
     request = world.allocate(2, "again")
     world.run(1.0)
     world.address(request)
+
+
+def test_one_whom_most_do_not_know_yet_cannot_say_that_a_machine_was_not_written_off() -> None:
+    world = ring_with_strangers(2, 1)
+    world.power_off(2)
+    assert world.results[wait_for(world, world.remove(1, [2]))] == SIZE // 2  # which has never heard of the third
+    world.start(peer_name(2))
+    early = wait_for(world, world.allocate(2, "early", wait=1.0))
+    assert "has restarted and must first hear from 1 of" in str(world.error(early))
+    assert isinstance(world.error(world.remove(2, [1])), ConflictError)
+    world.split()
+    late = world.allocate(2, "late", wait=30.0)
+    world.run(30.0, until=[late])
+    world.address(late)
+    world.check()
+
+
+def test_those_whom_most_do_not_know_yet_do_not_vouch_for_each_other() -> None:
+    world = ring_with_strangers(2, 2)
+    early = wait_for(world, world.allocate(3, "early", wait=1.0))
+    assert f"is new in the ring and must first hear from 1 of {peer_name(1)}" in str(world.error(early))
+    world.split()
+    late = world.allocate(3, "late", wait=30.0)
+    world.run(30.0, until=[late])
+    world.address(late)
 
 
 def test_a_daemon_that_restarts_needs_nobody() -> None:

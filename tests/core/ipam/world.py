@@ -200,11 +200,11 @@ class World:
         self.promised.pop((name, ContainerId(container)), None)
         self.call(name, self.allocator(number).release(ContainerId(container), self.now))
 
-    def remove(self, number: int, dead: Iterable[int], wait: float = 10.0) -> RequestId:
+    def remove(self, number: int, dead: Iterable[int], wait: float = 10.0, *, force: bool = False) -> RequestId:
         """Have a host take over what dead ones owned."""
         request = self.request(number, "")
         names = [peer_name(one) for one in dead]
-        self.call(peer_name(number), self.allocator(number).remove(request, names, wait, self.now))
+        self.call(peer_name(number), self.allocator(number).remove(request, names, wait, self.now, force=force))
         return request
 
     def prime(self, number: int, wait: float = 10.0) -> RequestId:

@@ -7,7 +7,7 @@ from ripstop.core.effects import Save, Send
 from ripstop.core.ipam.messages import Token
 from ripstop.core.mesh.ledger import Ledger, News
 from ripstop.core.mesh.membership import Identity
-from ripstop.core.mesh.memory import FormerLife
+from ripstop.core.mesh.memory import SAVE_AFTER, FormerLife
 from ripstop.core.mesh.messages import Entry, Gossip, Reach
 from ripstop.core.mesh.replica import nothing_is_void
 from ripstop.core.multicast.messages import Wants
@@ -40,7 +40,7 @@ def test_news_is_told_with_what_it_replaces_passed_on_and_kept() -> None:
     )
     assert ledger.generation == 1
     assert ledger.spreader.tick((A, B), 0.0) == [Send(B, Gossip((reach(PEER, 6), TOKEN)))]
-    (save,) = ledger.memory.tick(0.0)
+    (save,) = ledger.memory.tick(SAVE_AFTER)
     assert isinstance(save, Save)
     assert [key for key, _ in save.items] == [f"mesh/entry/reach/{PEER}"]
 
@@ -50,7 +50,7 @@ def test_what_others_want_and_are_called_is_kept_but_counts_for_no_route() -> No
     entries = [Entry(f"mcast/{PEER}/0", 1, Wants(())), Entry(f"dns/{PEER}/0", 1, Bindings(()))]
     ledger.learn(entries, A, 0.0)
     assert ledger.generation == 0
-    (save,) = ledger.memory.tick(0.0)
+    (save,) = ledger.memory.tick(SAVE_AFTER)
     assert isinstance(save, Save)
     assert [key for key, _ in save.items] == [f"mesh/entry/{entry.key}" for entry in entries]
 

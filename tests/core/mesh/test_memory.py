@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ripstop.core.events import Endpoint
-from ripstop.core.mesh.memory import SAVE_INTERVAL, FormerLife, Memory, recall
+from ripstop.core.mesh.memory import SAVE_AFTER, SAVE_INTERVAL, FormerLife, Memory, recall
 from ripstop.core.mesh.messages import Entry, Reach
 from ripstop.core.mesh.path import Path
 from ripstop.core.mesh.replica import Replica
@@ -28,7 +28,7 @@ def full_disk() -> dict[str, bytes]:
     memory = Memory(replica, 0.0)
     memory.keep_entries(replica.merge([entry(5)]), 0.0)
     memory.keep_paths(PATHS, 0.0)
-    saves = [*memory.tick(0.0), memory.keep_targets(TARGETS), memory.keep_incarnation(9)]
+    saves = [*memory.tick(SAVE_AFTER), memory.keep_targets(TARGETS), memory.keep_incarnation(9)]
     return {key: value for save in saves for key, value in save.items if value is not None}
 
 
@@ -47,19 +47,20 @@ def test_damage_costs_only_what_was_damaged(key: str, rubbish: bytes) -> None:
         assert former == FormerLife(whole.incarnation, whole.targets, whole.entries, whole.paths, (key,))
 
 
-def test_writes_are_gathered_for_a_moment() -> None:
+def test_writes_wait_for_what_is_urgent_and_are_gathered_for_a_moment() -> None:
     replica = Replica()
     memory = Memory(replica, 0.0)
     assert memory.deadline == math.inf
     memory.keep_entries(replica.merge([entry(1)]), 0.0)
-    assert memory.deadline == 0.0
-    assert len(memory.tick(0.0)) == 1
+    assert memory.tick(0.0) == []
+    assert memory.deadline == SAVE_AFTER
+    assert len(memory.tick(SAVE_AFTER)) == 1
     assert memory.deadline == math.inf
     for version in (2, 3):
         memory.keep_entries(replica.merge([entry(version)]), SAVE_INTERVAL / 2)
-        assert memory.deadline == SAVE_INTERVAL
+        assert memory.deadline == SAVE_AFTER + SAVE_INTERVAL
         assert memory.tick(SAVE_INTERVAL / 2) == []
-    (save,) = memory.tick(SAVE_INTERVAL)
+    (save,) = memory.tick(SAVE_AFTER + SAVE_INTERVAL)
     assert recall({key: value for key, value in save.items if value}).entries == (entry(3),)
 
 

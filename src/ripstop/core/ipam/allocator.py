@@ -459,7 +459,7 @@ class Allocator:
                 out.drop_contested(contested)
         out.drop_disk()
         if self._succession.doubt:
-            out.save_doubt(True)
+            out.save_doubt(True, new=self._succession.is_new)
         owner = self._estate.owner
         if (owner.name, owner.birth) in self._succession.gone:  # we were leaving when we stopped
             self._probate.be_reborn(out)

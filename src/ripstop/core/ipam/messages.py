@@ -91,6 +91,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):
     strays: tuple[int, ...] = ()  # addresses that its containers hold and that are not its own, as far as it knows
     settled: tuple[tuple[PeerName, int], ...] = ()  # those of `gone` whose heir has everybody's word
     refused: tuple[tuple[PeerName, int], ...] = ()  # those that are not the asker's to inherit; none: it may ask again
+    new: bool = False  # whether a majority has yet to know the answerer: it vouches for nobody
 
 
 IpamMessage = SpaceWanted | SpaceAnswer | WordWanted | Word

@@ -172,7 +172,7 @@ class Orders:
                 return ConflictError(f"{text} what it owns")
         if succession.is_leaving:
             return ConflictError("this peer is leaving; run it on another")
-        if succession.is_newcomer:
+        if succession.is_newcomer and not force:
             return NotReadyError(succession.doubtful())
         if succession.too_many(names) and not force:
             known, unsettled = succession.roster(names)

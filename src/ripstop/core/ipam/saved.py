@@ -23,7 +23,9 @@ _TOKEN = "ipam/ring/"  # + start; only those that do not follow from the ring's 
 _HELD = "ipam/held/"  # + address
 _CONTESTED = "ipam/contested/"  # + start
 DISK = "ipam/disk"  # what was found of the disk at start, until all that follows from it is on the disk, too
-_DOUBT = "ipam/doubt"
+_DOUBT = "ipam/doubt"  # while there is any
+_NEW = b""  # its value while no majority has ever known us
+_RESTARTED = b"restarted"
 _PEER = "ipam/peer/"  # + name
 _GONE = "ipam/gone/"  # + name/birth
 
@@ -67,6 +69,7 @@ class Saved:
         self.contested: list[Range] = []
         self.reborn = _REBORN in items
         self.doubt = _DOUBT in items
+        self.new = items.get(_DOUBT) == _NEW
         self.peers: dict[PeerName, int] = {}
         self.lives: dict[Key, int] = {}
         self.gone: dict[Key, WrittenOff] = {}
@@ -152,9 +155,9 @@ class Outbox:
         """Forget what was found of the disk: with this, all that follows from it is saved."""
         self._items[DISK] = None
 
-    def save_doubt(self, doubt: bool) -> None:
-        """Keep whether we must hear from others before we use what is ours."""
-        self._items[_DOUBT] = b"" if doubt else None
+    def save_doubt(self, doubt: bool, *, new: bool) -> None:
+        """Keep whether we must hear from others before we use what is ours, and whether a majority ever knew us."""
+        self._items[_DOUBT] = (_NEW if new else _RESTARTED) if doubt else None
 
     def save_peer(self, name: PeerName, birth: int, life: int) -> None:
         """Keep that a peer may own addresses."""

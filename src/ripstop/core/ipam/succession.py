@@ -6,15 +6,17 @@ its peers for their word, which each writes to disk before it gives it:
 - *Am I still an owner?*  After its machine restarted, a peer may have been written off; a newcomer may not be known to
   those who could write off the peer that gives it space.  Both are in doubt, and use nothing, until a majority of the
   roster has given its word that it knows them.  Whoever has lost its disk since, or is being written off itself, cannot
-  say whether a restarted one was; if too few others are left for a majority, that one begins anew.
+  say whether a restarted one was; if too few others are left for a majority, that one begins anew.  Nor can a newcomer
+  vouch for anybody before a majority knows it (`Word.new`): whoever writes off need not have asked it.
 - *Is that owner gone?*  People say so (`rmpeer`), or its own new self does, which has lost the disk.  Whoever gives
   its word takes no address any more that the dead gave and that has not come yet, and writes what did come anew in its
   own name.  With the word of everybody, the heir knows who owns what, and the rest of what the dead owned is its own.
 - *I am leaving* (`reset`): the same, said by the owner itself.
 
-Fewer than a majority can be written off together; so whoever writes off asks at least one of any majority, and hears
-of every newcomer.  Those whose heir is written off before it has everybody's word count as well: one after the other
-is together.  Two that would be heirs of one owner need each other's word, so at most one of them gets it.
+Fewer than a majority can be written off together; so whoever writes off asks at least one of any majority, and hears of
+every newcomer.  In doubt, only those count for this that have vouched for us: of the others some may be new.  Those
+whose heir is written off before it has everybody's word count as well: one after the other is together.  Two that would
+be heirs of one owner need each other's word, so at most one of them gets it.
 
 An heir may have given addresses to its containers, told nobody, and lost its disk while they live.  So a word names
 *strays*: addresses that containers of its giver hold and that no token it knows makes its own.  Whoever is the heir
@@ -62,6 +64,7 @@ class Poll:
     heir: PeerName = NO_HEIR
     dead: tuple[Key, ...] = ()  # all others that are known to be gone: nobody else speaks for them
     words: dict[PeerName, tuple[int, ...]] = field(default_factory=dict)  # and what its containers hold astray
+    new: dict[PeerName, None] = field(default_factory=dict)  # who knows us, but cannot vouch for us: it is new itself
     refused: dict[Key, tuple[WrittenOff, str]] = field(default_factory=dict)  # what is not ours, whose it is, and why
     due: float = -inf  # when those who have not answered are asked again, in seconds
     rounds: int = 0
@@ -97,6 +100,7 @@ class Succession:
         self._lives = dict(saved.lives)  # how often the machine of each owner has restarted
         self.doubt = saved.doubt or disk is not Disk.CURRENT  # without a ring too: one may have been made with us
         self._newcomer = saved.doubt or disk is Disk.OLD
+        self.is_new = saved.new or disk is Disk.OLD  # whether a majority has yet to know us
         self._has_restarted = disk is Disk.UNSURE
         self._vouching: Poll | None = None
         self._taking: Poll | None = None
@@ -169,6 +173,7 @@ class Succession:
         known = births.get(owner.name, owner.birth) if owner.name in start.members else None
         self._newcomer = known != owner.birth or owner.reborn
         self.note(owner.name, owner.birth, out)
+        self.is_new = self._newcomer
         if self._newcomer:
             self._doubt(True, out)
 
@@ -246,7 +251,7 @@ class Succession:
 
     def begin_anew(self, owner: Owner, out: Outbox) -> None:
         """Be a newcomer: we have been written off, and are another owner now."""
-        self._newcomer, self._vouching, self._taking = True, None, None
+        self._newcomer, self.is_new, self._vouching, self._taking = True, True, None, None
         self._strangers = {}
         self.note(owner.name, owner.birth, out)
         self._doubt(True, out)
@@ -259,9 +264,13 @@ class Succession:
         return len(dying) > most
 
     def roster(self, names: Iterable[PeerName]) -> tuple[int, set[PeerName]]:
-        """Return how many peers there are, and which dead ones among them count if these are written off as well."""
+        """Return how many peers there are, and which dead ones among them count if these are written off as well.
+
+        In doubt, of the living only those are counted that have vouched for us.
+        """
         unsettled = self._unsettled({*names, self._own})
-        return len({*self.others, *unsettled}) + 1, unsettled
+        dead = {name for name in names if name in self.others} | unsettled
+        return len({*(self._vouchers() if self.doubt else self.others), *dead}) + 1, unsettled
 
     def leave(self, heir: PeerName, owner: Owner, out: Outbox) -> None:
         """Begin to say that we are leaving; whatever comes, this owner is no more."""
@@ -320,7 +329,7 @@ class Succession:
         gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
         settled = tuple(key for key, off in sorted(self.gone.items()) if off.done)
         peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
-        return Word(ring, nonce, refusal, peers, gone, settled=settled, refused=refused)
+        return Word(ring, nonce, refusal, peers, gone, settled=settled, refused=refused, new=self.is_new)
 
     def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
         """Take a peer's word; return whether it says that we ourselves are written off."""
@@ -346,8 +355,11 @@ class Succession:
             return True
         for poll in (self._vouching, self._taking, self._leaving):
             if poll is not None and poll.nonce == word.nonce:
-                if not word.refusal:
+                if not word.refusal and word.new and poll is self._vouching:
+                    poll.new[peer] = None  # it is asked again, until it is known itself
+                elif not word.refusal:
                     poll.words[peer] = word.strays
+                    poll.new.pop(peer, None)
                 for key in (key for key in word.refused if key in poll.gone):
                     is_theirs = any(key == (name, birth) and heir == peer for name, birth, _, heir in word.gone)
                     other = WrittenOff(peer, key in word.settled) if is_theirs else WrittenOff(key[0])
@@ -427,19 +439,17 @@ class Succession:
 
     def missing(self) -> int:
         """Return how many more must give us their word before we use what is ours."""
-        return self._needed() - len(
-            [peer for peer in self._witnesses() if self._vouching and peer in self._vouching.words]
-        )
+        return self._needed() - len(self._vouchers())
 
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
-        names = [
-            self._name(peer) for peer in self._witnesses() if not (self._vouching and peer in self._vouching.words)
-        ]
+        vouchers = self._vouchers()
+        names = [self._name(peer) for peer in self._witnesses() if peer not in vouchers]
         why = "is new in the ring" if self._newcomer else "has restarted"
+        where = " on another host, or here with --force if there is none" if self._newcomer else ""
         return (
             f"this host {why} and must first hear from {self.missing()} of {', '.join(names)};"
-            " if they are dead, say so with `ripstop rmpeer`"
+            f" if they are dead, say so with `ripstop rmpeer`{where}"
         )
 
     def awaited(self, reachable: Mapping[PeerName, None]) -> str:
@@ -453,13 +463,19 @@ class Succession:
 
     def _witnesses(self) -> list[PeerName]:
         """Return whose word can end our doubt."""
-        return [peer for peer in self.others if peer not in self._strangers]
+        new = self._vouching.new if self._vouching and self._newcomer else ()
+        return [peer for peer in self.others if peer not in self._strangers and peer not in new]
+
+    def _vouchers(self) -> list[PeerName]:
+        """Return who of these has given it."""
+        return [peer for peer in self._witnesses() if self._vouching and peer in self._vouching.words]
 
     def _needed(self) -> int:
         """Return how many of them it takes."""
         others = self.others
         if self._newcomer:  # its own word does not count: those it has not asked would not know of it
-            return min(len(others) // 2 + 1, len(others))
+            witnesses = len(self._witnesses())
+            return min(witnesses // 2 + 1, witnesses)
         # Those who cannot say any more whether they gave their word against us count as well.
         unsettled = {name for (name, _), off in self.gone.items() if not off.done} - {*others, self._own}
         return (len(others) + len(unsettled) + 1) // 2
@@ -486,9 +502,8 @@ class Succession:
 
     def _doubt(self, doubt: bool, out: Outbox) -> None:
         self._strangers = {}
-        if self.doubt != doubt:
-            self.doubt = doubt
-            out.save_doubt(doubt)
+        self.doubt, self.is_new = doubt, self.is_new and doubt
+        out.save_doubt(doubt, new=self.is_new)
 
     def _draw(self) -> int:
         return self._rng.getrandbits(63) | 1

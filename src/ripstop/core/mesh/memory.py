@@ -23,6 +23,7 @@ from ripstop.core.names import PeerName
 from ripstop.core.overlay.mtu import MIN_MTU
 
 SAVE_INTERVAL = 0.1  # seconds between writes of what can be learnt again; a daemon killed sooner starts as a newcomer
+SAVE_AFTER = 0.01  # seconds until the first of them: traffic may wait for what is to be told and done, no one for this
 _ENTRY = "mesh/entry/"
 
 
@@ -117,7 +118,7 @@ class Memory:
         if not (self._unsaved or self._keys):
             self.deadline = math.inf
             return []
-        if now < self._save_at and not at_once:
+        if now < self.deadline and not at_once:
             return []
         items: list[tuple[str, bytes | None]] = [
             (_ENTRY + key, msgspec.msgpack.encode(self._replica.get(key))) for key in self._keys
@@ -129,4 +130,4 @@ class Memory:
         return [Save(tuple(items))]
 
     def _schedule(self, now: float) -> None:
-        self.deadline = max(now, self._save_at)
+        self.deadline = min(self.deadline, max(now + SAVE_AFTER, self._save_at))
