@@ -182,46 +182,6 @@ static __always_inline int receive(struct __sk_buff *skb, const struct config *c
 	return flood_ports(skb, cfg);
 }
 
-/* An outer header as it came in. */
-struct arrival {
-	__u32 sender; /* the peer whose address it bears: the last relay */
-	__u32 vni;
-	__u32 destination;
-};
-
-/* Read an outer header of ours; returns false for all that is none and must go its usual way. */
-static __always_inline bool read_outer(struct __sk_buff *skb, const struct config *cfg, struct outer *outer)
-{
-	const struct iphdr *ip;
-	const struct udphdr *udp;
-	const struct vxlan *vxlan;
-
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
-	    skb->len < OUTER_SIZE)
-		return false;
-	ip = read_header(skb, ETH_HLEN, OVERHEAD);
-	if (!ip)
-		return false;
-	udp = (void *)(ip + 1);
-	vxlan = (void *)(udp + 1);
-	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))
-		return false;
-	outer->ip = *ip;
-	outer->vxlan = *vxlan;
-	return true;
-}
-
-static __always_inline bool read_vxlan(const struct vxlan *vxlan, struct arrival *arrival)
-{
-	__u32 vni = bpf_ntohl(vxlan->vni);
-	__u8 expected = vxlan->destination ? VXLAN_VNI | VXLAN_POLICY : VXLAN_VNI;
-
-	arrival->vni = vni >> 8;
-	arrival->destination = bpf_ntohs(vxlan->destination);
-	return (vxlan->flags == expected || vxlan->flags == (VXLAN_VNI | VXLAN_POLICY)) && !vxlan->policy_flags &&
-	       !(vni & 0xff) && arrival->vni <= 0xffff;
-}
-
 /* Pass a packet on with its outer header rewritten, by a way that was looked for with this result. */
 static __always_inline int relay_by(struct __sk_buff *skb, struct outer *outer, const struct way *way, enum reach reach)
 {

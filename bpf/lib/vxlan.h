@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* The outer header: written, re-aimed, and taken off. */
+/* The outer header: written, re-aimed, read, and taken off. */
 #ifndef RIPSTOP_VXLAN_H
 #define RIPSTOP_VXLAN_H
 
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -134,6 +135,46 @@ static __always_inline long wrap(struct __sk_buff *skb, const struct frame *fram
 		.vni = bpf_htonl((__u32)vni << 8),
 	};
 	return 0;
+}
+
+/* An outer header as it came in. */
+struct arrival {
+	__u32 sender; /* the peer whose address it bears: the last relay */
+	__u32 vni;
+	__u32 destination;
+};
+
+/* Read an outer header of ours; returns false for all that is none and must go its usual way. */
+static __always_inline bool read_outer(struct __sk_buff *skb, const struct config *cfg, struct outer *outer)
+{
+	const struct iphdr *ip;
+	const struct udphdr *udp;
+	const struct vxlan *vxlan;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
+	    skb->len < OUTER_SIZE)
+		return false;
+	ip = read_header(skb, ETH_HLEN, OVERHEAD);
+	if (!ip)
+		return false;
+	udp = (void *)(ip + 1);
+	vxlan = (void *)(udp + 1);
+	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || udp->dest != cfg->port || ip->frag_off & bpf_htons(IP_FRAGMENT))
+		return false;
+	outer->ip = *ip;
+	outer->vxlan = *vxlan;
+	return true;
+}
+
+static __always_inline bool read_vxlan(const struct vxlan *vxlan, struct arrival *arrival)
+{
+	__u32 vni = bpf_ntohl(vxlan->vni);
+	__u8 expected = vxlan->destination ? VXLAN_VNI | VXLAN_POLICY : VXLAN_VNI;
+
+	arrival->vni = vni >> 8;
+	arrival->destination = bpf_ntohs(vxlan->destination);
+	return (vxlan->flags == expected || vxlan->flags == (VXLAN_VNI | VXLAN_POLICY)) && !vxlan->policy_flags &&
+	       !(vni & 0xff) && arrival->vni <= 0xffff;
 }
 
 /*

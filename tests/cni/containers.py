@@ -24,15 +24,15 @@ BUSYBOX = Path("/bin/busybox")  # of busybox-static
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 TIME_LIMIT = 60.0  # seconds
 _NATIVE = ("--snapshotter", "native")  # copies, which any file system can do
-_CONFIG = """
+CONFIG = """
 version = 2
 root = "{directory}/root"
 state = "{directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+disabled_plugins = ["io.containerd.internal.v1.opt"{disabled}]
 [grpc]
   address = "{directory}/containerd.sock"
 """
-_MOUNTS = """
+MOUNTS = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /opt
@@ -41,8 +41,15 @@ mount --bind {directory}/bin /opt/cni/bin
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/opt/upper,workdir=/opt/work /etc
 mkdir -p /etc/cni/net.d
 mount --bind {directory}/net.d /etc/cni/net.d
-exec "$@"
 """
+
+
+def make_directories(directory: Path) -> None:
+    """Make what `MOUNTS` mounts: Debian's plugins, and no network yet."""
+    for made in (directory / "bin", directory / "net.d"):
+        made.mkdir(parents=True)
+    for plugin in Path("/usr/lib/cni").iterdir():
+        (directory / "bin" / plugin.name).symlink_to(plugin)
 
 
 class Containerd:
@@ -51,12 +58,9 @@ class Containerd:
     def __init__(self, host: Host, directory: Path) -> None:
         self._host, self._directory = host, directory
         self.bin_dir, self.config_dir = directory / "bin", directory / "net.d"
-        for made in (self.bin_dir, self.config_dir):
-            made.mkdir(parents=True)
-        for plugin in Path("/usr/lib/cni").iterdir():
-            (self.bin_dir / plugin.name).symlink_to(plugin)
+        make_directories(directory)
         self._config = directory / "config.toml"
-        self._config.write_text(_CONFIG.format(directory=directory))
+        self._config.write_text(CONFIG.format(directory=directory, disabled=', "io.containerd.grpc.v1.cri"'))
         self._process: subprocess.Popen[bytes] | None = None
         self._running: list[subprocess.Popen[str]] = []
 
@@ -145,7 +149,7 @@ class Containerd:
         return ("ctr", "--address", f"{self._directory}/containerd.sock", "--namespace", self._host.netns, *words)
 
     def _command(self, *words: str) -> list[str]:
-        script = _MOUNTS.format(directory=self._directory)
+        script = MOUNTS.format(directory=self._directory) + 'exec "$@"'
         return self._host.command(["unshare", "--mount", "sh", "-c", script, "sh", *words])
 
 

@@ -8,6 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MASQUERADE_MARK = 0x4000
+# What kube-proxy has of iptables' table nat whether it balances with it or with IPVS.
+_HOOKS = (
+    "-A PREROUTING -j KUBE-SERVICES",
+    "-A OUTPUT -j KUBE-SERVICES",
+    "-A POSTROUTING -j KUBE-POSTROUTING",
+    f"-A KUBE-MARK-MASQ -j MARK --or-mark {MASQUERADE_MARK}",
+)
+_MASQUERADE = (
+    f"-A KUBE-POSTROUTING -m mark ! --mark {MASQUERADE_MARK}/{MASQUERADE_MARK} -j RETURN",
+    f"-A KUBE-POSTROUTING -j MARK --xor-mark {MASQUERADE_MARK}",
+    "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +75,8 @@ def iptables(services: tuple[Service, ...], pods: str) -> str:
             "COMMIT",
             "*nat",
             *(f":{chain} - [0:0]" for chain in chains),
-            "-A PREROUTING -j KUBE-SERVICES",
-            "-A OUTPUT -j KUBE-SERVICES",
-            "-A POSTROUTING -j KUBE-POSTROUTING",
-            f"-A KUBE-MARK-MASQ -j MARK --or-mark {MASQUERADE_MARK}",
-            f"-A KUBE-POSTROUTING -m mark ! --mark {MASQUERADE_MARK}/{MASQUERADE_MARK} -j RETURN",
-            f"-A KUBE-POSTROUTING -j MARK --xor-mark {MASQUERADE_MARK}",
-            "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+            *_HOOKS,
+            *_MASQUERADE,
             *rules,
             "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS",
             "COMMIT",
@@ -163,14 +170,9 @@ def ipvs(services: tuple[Service, ...], pods: str) -> str:
         "COMMIT",
         "*nat",
         *(f":KUBE-{chain} - [0:0]" for chain in ("SERVICES", "NODE-PORT", "POSTROUTING", "MARK-MASQ")),
-        "-A PREROUTING -j KUBE-SERVICES",
-        "-A OUTPUT -j KUBE-SERVICES",
-        "-A POSTROUTING -j KUBE-POSTROUTING",
-        f"-A KUBE-MARK-MASQ -j MARK --or-mark {MASQUERADE_MARK}",
+        *_HOOKS,
         *loops,
-        f"-A KUBE-POSTROUTING -m mark ! --mark {MASQUERADE_MARK}/{MASQUERADE_MARK} -j RETURN",
-        f"-A KUBE-POSTROUTING -j MARK --xor-mark {MASQUERADE_MARK}",
-        "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+        *_MASQUERADE,
         *marks,
         "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODE-PORT",
         "COMMIT",

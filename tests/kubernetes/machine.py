@@ -19,20 +19,14 @@ from uuid import uuid4
 
 from ripstop.lab.host import Host
 from ripstop.lab.node import Node
-from tests.cni.containers import IMAGE, TIME_LIMIT, remove_control_groups
+from tests.cni.containers import CONFIG, IMAGE, MOUNTS, TIME_LIMIT, make_directories, remove_control_groups
 from tests.kubernetes import cri
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib64", "/usr", sys.base_prefix, str(ROOT))  # of the real machine, in containers
 BUILT = os.environ.get("RIPSTOP_IMAGE", "")
-_CONFIG = """
-version = 2
-root = "{directory}/root"
-state = "{directory}/state"
-disabled_plugins = ["io.containerd.internal.v1.opt"]
-[grpc]
-  address = "{directory}/containerd.sock"
+_PODS = """
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{image}"
   disable_tcp_service = true
@@ -42,14 +36,6 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     snapshotter = "native"
 """
 _MOUNTS = """
-set -e
-mount --make-rprivate /
-mount -t tmpfs tmpfs /opt
-mkdir -p /opt/cni/bin /opt/upper /opt/work
-mount --bind {directory}/bin /opt/cni/bin
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/opt/upper,workdir=/opt/work /etc
-mkdir -p /etc/cni/net.d
-mount --bind {directory}/net.d /etc/cni/net.d
 mkdir /opt/run /opt/state
 mount --bind {run} /opt/run
 mount --bind {state} /opt/state
@@ -85,13 +71,13 @@ class Machine:
     def __init__(self, host: Host, directory: Path, image: Path) -> None:
         self.host, self._directory = host, directory
         self._socket = directory / "containerd.sock"
-        for made in (directory / "bin", directory / "net.d", directory / "logs", host.run_dir, host.state_dir):
+        make_directories(directory)
+        for made in (directory / "logs", host.run_dir, host.state_dir):
             made.mkdir(parents=True)
-        for plugin in Path("/usr/lib/cni").iterdir():
-            (directory / "bin" / plugin.name).symlink_to(plugin)
-        (directory / "config.toml").write_text(_CONFIG.format(directory=directory, image=IMAGE))
+        config = CONFIG.format(directory=directory, disabled="") + _PODS.format(image=IMAGE)
+        (directory / "config.toml").write_text(config)
         self._pods: list[Pod] = []
-        mounts = _MOUNTS.format(directory=directory, run=host.run_dir, state=host.state_dir)
+        mounts = (MOUNTS + _MOUNTS).format(directory=directory, run=host.run_dir, state=host.state_dir)
         with (directory / "containerd.log").open("ab") as log:
             self._containerd = subprocess.Popen(
                 host.command(["unshare", "--mount", "sh", "-c", mounts]), stdout=log, stderr=log,

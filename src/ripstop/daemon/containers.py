@@ -194,7 +194,8 @@ class Containers:
         self._aftermath.goes(port.host_ifname)
         self._ports.pop(port.host_ifname, None)
         with contextlib.suppress(StoreError):  # a record without a device is dropped at the next start
-            self._store.put([(port.key, None)])
+            joins = self._store.load(f"{ports.JOINS}{port.host_ifname}/")
+            self._store.put([(key, None) for key in (port.key, *joins)])
         self._holders.release(port.holder, port.addresses, grace)
         self._driver.post(PortsChanged(listening))
 

@@ -200,11 +200,15 @@ class Controller:
 
     async def guard(self, request: types.GuardRequest) -> list[types.Port]:
         """Answer `guard`."""
-        return await self._ports(await self._containers.guard(request))
+        changed = await self._containers.guard(request)
+        await self._membership.rejoin()
+        return await self._ports(changed)
 
     async def expose(self, request: types.ExposeRequest) -> types.Exposed:
         """Answer `expose`."""
-        return types.Exposed(HOST_INTERFACE, (await self._containers.exposure.expose(request)).addresses)
+        addresses = (await self._containers.exposure.expose(request)).addresses
+        await self._membership.rejoin()
+        return types.Exposed(HOST_INTERFACE, addresses)
 
     async def hide(self, _request: None) -> types.Exposed:
         """Answer `hide`."""

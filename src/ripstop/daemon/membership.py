@@ -1,6 +1,7 @@
 """Answers what people ask of multicast, and keeps what was joined by hand."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 
 import msgspec
@@ -17,12 +18,10 @@ from ripstop.daemon.driver import Driver
 from ripstop.daemon.host import Host, identify
 from ripstop.daemon.kernel import KernelThread
 from ripstop.daemon.metrics.snapshot import Heard
-from ripstop.daemon.ports import HOST
+from ripstop.daemon.ports import HOST, JOINS
 from ripstop.kernel.link import HOST_INTERFACE
 from ripstop.kernel.streams import Stream
 from ripstop.store.sqlite import Store, StoreError
-
-_PREFIX = "multicast/join/"  # + interface on the host + "/" + group in hex
 
 
 class Membership:
@@ -36,18 +35,18 @@ class Membership:
         self._mesh, self._multicast = driver.node.mesh, driver.node.multicast
 
     async def rejoin(self) -> None:
-        """Join what was joined by hand before a restart, for ports that are still there."""
+        """Join what was joined by hand before a restart, or before a port was kept from multicast."""
         ports = {name: port for port, name in (await self._kernel.run(self._host.port_names)).items()}
         members = await self._kernel.run(self._host.group_ports)
-        for key, value in self._store.load(_PREFIX).items():
-            name, _, group = key.removeprefix(_PREFIX).partition("/")
-            if name in ports and ports[name] not in members:
-                continue  # kept from multicast, for now
-            if name in ports:
+        for key, value in self._store.load(JOINS).items():
+            name, _, group = key.removeprefix(JOINS).partition("/")
+            if name not in ports:
+                with suppress(StoreError):  # at the next start then
+                    self._store.put([(key, None)])
+            elif ports[name] in members:  # else it is kept from multicast, for now
                 wanted = msgspec.msgpack.decode(value, type=Want).filter
-                await self._join(ports[name], MulticastIp(bytes.fromhex(group)), wanted)
-            else:
-                self._store.put([(key, None)])
+                with suppress(NotFoundError):  # gone meanwhile
+                    await self._join(ports[name], MulticastIp(bytes.fromhex(group)), wanted)
 
     async def status(self) -> types.MulticastStatus:
         """Return who wants which groups, and who sends to them."""
@@ -145,7 +144,11 @@ class Membership:
         """
         group = parse_group(request.group)
         name, port = await self._port(request)
-        await self._driver.ask(lambda number: LeaveGroupRequested(number, port, group))
+        try:
+            await self._driver.ask(lambda number: LeaveGroupRequested(number, port, group))
+        except NotFoundError:
+            if not self._store.load(_key(name, group)):  # else it would be joined again when no guard is in the way
+                raise
         self._keep(name, group, None)
         return await self._at(port, group)
 
@@ -155,7 +158,7 @@ class Membership:
     def _keep(self, name: str, group: MulticastIp, wanted: Filter | None) -> None:
         value = None if wanted is None else msgspec.msgpack.encode(Want.of(group, wanted))
         try:
-            self._store.put([(f"{_PREFIX}{name}/{group.hex()}", value)])
+            self._store.put([(_key(name, group), value)])
         except StoreError as error:
             raise RequestError(f"{error}; it holds until the next restart only") from None
 
@@ -269,6 +272,10 @@ class Membership:
         if len(source) == 4 and self._driver.node.allocator.holder(int.from_bytes(source, "big")):
             return self._mesh.name
         raise NotFoundError(f"nothing of {format_address(source)} was seen here; say on which host it is with --host")
+
+
+def _key(name: str, group: MulticastIp) -> str:
+    return f"{JOINS}{name}/{group.hex()}"
 
 
 def parse_group(text: str) -> MulticastIp:

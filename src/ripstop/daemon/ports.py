@@ -12,6 +12,7 @@ from ripstop.kernel.abi import GuardFlags
 from ripstop.kernel.guards import Guard
 
 PREFIX = "port/"
+JOINS = "multicast/join/"  # + interface on the host + "/" + group in hex: what was joined for it by hand
 HOST = "host"  # how the host's own interface is called as a container
 MAX_DESCRIPTION = 255  # bytes; IFALIASZ - 1, uapi/linux/if.h
 

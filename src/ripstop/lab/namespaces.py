@@ -15,6 +15,7 @@ from ripstop.lab.plan import LabError
 
 DIRECTORY = Path("/run/netns")  # where `ip netns` keeps them
 PATIENCE = 3.0  # seconds for a process to end by itself
+DEATH = 30.0  # seconds for one that was killed to be gone: giving its memory back takes its share of a busy processor
 
 
 def path(netns: str) -> Path:
@@ -102,7 +103,7 @@ def kill(pid: int) -> None:
     if handle is None:
         return
     _signal(handle, signal.SIGKILL)
-    for left in _still_alive([handle], PATIENCE):
+    for left in _still_alive([handle], DEATH):
         os.close(left)
         raise LabError(f"pid {pid} survives SIGKILL")
 

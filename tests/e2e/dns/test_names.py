@@ -33,6 +33,16 @@ def lab(whole_lab: Lab) -> Iterator[Lab]:
     assert known(whole_lab.host("h1"), hidden=True) == {}
 
 
+def begin_anew(lab: Lab, host: Host) -> None:
+    """Make a host that was taken down what it was before."""
+    host.start_daemon(("--grace=0.5",))
+    lab.wait()
+    host.ripstop("expose")
+    for container in lab.containers:
+        if container.host == host.name:
+            host.attach(container)
+
+
 def remove(lab: Lab, name: str) -> None:
     """Take a name from whatever has it on any host."""
     for host in lab.hosts:
@@ -212,11 +222,7 @@ def test_names_are_answered_while_the_daemon_is_dead_until_all_is_taken_down(lab
         assert "name server" in h1.ripstop("down").stdout
         assert not (h1.run_dir / "names.sock").exists()
     finally:
-        h1.start_daemon(("--grace=0.5",))
-        lab.wait()
-        h1.ripstop("expose")
-        for name in ("h1c1", "h1c2"):
-            h1.attach(lab.container(name))
+        begin_anew(lab, h1)
 
 
 def test_a_daemon_killed_again_and_again_while_names_change_neither_loses_nor_leaks_any(lab: Lab) -> None:
@@ -259,11 +265,7 @@ def test_a_host_that_leaves_takes_its_names_along(lab: Lab) -> None:
     try:
         eventually(lambda: known(h1, hidden=True) == {})
     finally:
-        h3.start_daemon(("--grace=0.5",))
-        lab.wait()
-        h3.ripstop("expose")
-        for name in ("h3c1", "h3c2"):
-            h3.attach(lab.container(name))
+        begin_anew(lab, h3)
     assert known(h1, hidden=True) == {}
 
 

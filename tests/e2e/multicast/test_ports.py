@@ -118,6 +118,27 @@ def test_what_was_joined_for_a_container_does_not_end_by_its_own_leave(lab: Lab,
     goes_to(lab, "h1c1", group, set())
 
 
+def test_what_was_joined_for_a_port_is_joined_again_when_its_guard_is_lifted(lab: Lab, group: str) -> None:
+    host, container = lab.host("h2"), lab.container("h2c1")
+    where = ("--netns", str(container.netns_path))
+    ways = {"h1>h2", "h2c1"}
+    try:
+        host.ripstop("multicast", "join", group, *where)
+        goes_to(lab, "h1c1", group, ways)
+        host.ripstop("guard", *where, "--guard-only=multicast")
+        goes_to(lab, "h1c1", group, set())
+        host.restart_daemon()
+        lab.wait()
+        goes_to(lab, "h1c1", group, set())
+        host.ripstop("guard", *where, "--off")
+        goes_to(lab, "h1c1", group, ways)
+        host.ripstop("guard", *where, "--guard-only=multicast")
+        host.ripstop("multicast", "leave", group, *where)
+    finally:
+        host.ripstop("guard", *where, "--off")
+    goes_to(lab, "h1c1", group, set())
+
+
 def test_a_port_takes_its_memberships_with_it(lab: Lab, group: str) -> None:
     host, leaving = lab.host("h3"), lab.container("h3c2")
     host.ripstop("multicast", "join", group, "--netns", str(leaving.netns_path))
@@ -130,6 +151,9 @@ def test_a_port_takes_its_memberships_with_it(lab: Lab, group: str) -> None:
             host.attach(leaving)
             leaving.wait_until_valid()
     goes_to(lab, "h1c1", group, set())  # a new port begins with nothing
+    host.restart_daemon()
+    lab.wait()
+    goes_to(lab, "h1c1", group, set())
 
 
 def test_a_host_is_a_member_and_a_sender(lab: Lab, group: str) -> None:
@@ -141,3 +165,15 @@ def test_a_host_is_a_member_and_a_sender(lab: Lab, group: str) -> None:
             goes_to(lab, "h3", group, {"h3c1", "h3>h2", "h2>h1", "h1c1"})
             goes_to(lab, "h3c2", group, {"h3", "h3c1", "h3>h2", "h2>h1", "h1c1"})
     goes_to(lab, "h1c1", group, set())
+
+
+def test_what_was_joined_for_a_host_is_joined_again_when_it_has_an_address_again(lab: Lab, group: str) -> None:
+    host = lab.host("h3")
+    with exposed(host):
+        host.ripstop("multicast", "join", group, "--host")
+        goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3"})
+    goes_to(lab, "h1c1", group, set())
+    with exposed(host):
+        goes_to(lab, "h1c1", group, {"h1>h2", "h2>h3", "h3"})
+        host.ripstop("multicast", "leave", group, "--host")
+        goes_to(lab, "h1c1", group, set())
