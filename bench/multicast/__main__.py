@@ -98,7 +98,10 @@ def _run(args: argparse.Namespace) -> Results:
     if run.wants("rates", "copies", "loss", "latency", *elsewhere):
         with ways.opened(_progress) as (found, ours):
             _between_ways(run, {way.key: way for way in found}, ours)
-    if run.wants("loss", "latency", "scale"):
+    if run.wants("latency"):
+        with ways.pair("joins") as lab:  # alone: what 74,000 memberships beside it have to say takes turns with it
+            run.alone("joins", latency.joins(lab, 20 if run.quick else 300))
+    if run.wants("loss", "scale"):
         keys = tuple(scale.LOADS) if run.wants("scale") else (scale.ONE,)
         with scale.opened(_progress, keys) as labs:
             _between_loads(run, labs)
@@ -151,8 +154,6 @@ def _between_loads(run: Run, labs: Mapping[str, Lab]) -> None:
             run.alternate("scale", tuple(labs), number, lambda key: scale.rate(labs[key], SLICE))
         run.note("memory", {key: scale.memory(lab) | daemons[key].since() for key, lab in labs.items()})
     one = labs[scale.ONE]
-    if run.wants("latency"):
-        run.alone("joins", latency.joins(one, 20 if run.quick else 300))
     if run.wants("loss"):
         seconds = 1.0 if run.quick else 3.0
         for times in (1.0, 10.0):
