@@ -15,6 +15,7 @@ DAILY: dict[str, float] = {"allocate": 8, "claim": 2, "release": 4, "crash": 1, 
 DISASTERS = {"off": 1.0, "wipe": 0.5, "lose": 0.5, "back up": 0.5, "put back": 0.5, "remove": 1.5, "reset": 0.3}
 # Each broke an earlier build: an address given out twice, or one that nobody could have.
 FOUND = (4047, 4134, 4350, 4739, 5048, 5237, 6146, 6359, 31303, 97416, 403577, 505435, 508788, 1000617)
+FOUND_GROWING = (2252, 2792)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -46,6 +47,17 @@ def test_disasters_cost_time_but_no_address(block: int) -> None:
         disaster(seed)
 
 
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_newcomers_among_disasters_cost_no_address(block: int) -> None:
+    for seed in range(block, SEEDS // 2, BLOCKS):
+        growth(seed)
+
+
+@pytest.mark.parametrize("seed", FOUND_GROWING)
+def test_newcomers_that_once_cost_an_address(seed: int) -> None:
+    growth(seed)
+
+
 @pytest.mark.parametrize("seed", FOUND)
 def test_disasters_that_once_cost_an_address(seed: int) -> None:
     disaster(seed)
@@ -56,6 +68,17 @@ def disaster(seed: int) -> None:
     rng = Random(seed)
     world = World(rng.randint(2, 5), rng)
     live(world, rng, {**DAILY, **DISASTERS})
+
+
+def growth(seed: int) -> None:
+    """Let a few make a ring which others join, each known to some only at first."""
+    rng = Random(seed)
+    founders, newcomers = rng.randint(1, 3), rng.randint(1, 3)
+    world = World(founders + newcomers, rng, init=Consensus(founders))
+    for number in range(founders + 1, founders + newcomers + 1):
+        world.observe(number)
+    world.split(*([number] for number in range(founders + 1, founders + newcomers + 1)))
+    live(world, rng, {**DAILY, **DISASTERS, "split": 2.0, "heal": 0.5})
 
 
 def live(world: World, rng: Random, chances: dict[str, float]) -> None:

@@ -189,6 +189,53 @@ def test_those_whom_most_do_not_know_yet_do_not_vouch_for_each_other() -> None:
     world.address(late)
 
 
+def test_one_whom_most_do_not_know_yet_is_nobody_by_whom_a_majority_outlives_the_dead() -> None:
+    world = World(5, Random(1), init=Consensus(3))
+    world.split([4], [5])
+    for number in (1, 2, 3):
+        world.allocate(number, f"c{number}")
+    world.run(3.0)
+    world.split([1], [4], [2, 3, 5])
+    theirs = world.allocate(5, "unheard of", Range(UNIVERSE.start + SIZE // 2, UNIVERSE.end))
+    world.run(5.0)
+    assert world.address(theirs)
+    world.power_off(2)
+    world.power_off(3)
+    world.split([1, 4], [5])
+    world.run(5.0)
+    assert "is new in the ring" in world.allocator(4).status().doubt
+    refused = world.error(wait_for(world, world.remove(1, [2, 3])))
+    assert "2 of the 3 peers known here are too many" in str(refused)
+    world.split()
+    world.run(5.0)  # now the first has heard of the fifth
+    assert isinstance(world.results[wait_for(world, world.remove(1, [2, 3], force=True))], int)
+    world.check()
+
+
+def test_a_newcomer_that_a_restarted_machine_let_in_does_not_vouch_for_it() -> None:
+    world = World(3, Random(1), init=Consensus(2))
+    world.split([3])
+    for number in (1, 2):
+        world.allocate(number, f"c{number}")
+    world.run(3.0)
+    world.split([1], [2, 3])
+    world.run(3.0)  # the second knows the third, which needs the first as well
+    world.power_off(2)
+    world.split([1], [3])
+    assert world.results[wait_for(world, world.remove(1, [2]))] == SIZE // 2
+    inherited = Range(UNIVERSE.start + SIZE // 2, UNIVERSE.end)
+    astray = [world.address(world.allocate(1, f"late{number}", inherited)) for number in range(3)]
+    world.wipe(1, keep_containers=True)  # and with it, that the second is written off
+    world.split([2, 3], [1])
+    world.start(peer_name(2))
+    world.run(2.0)
+    world.split()
+    back = [world.allocate(2, f"back{number}", inherited) for number in range(3)]
+    world.run(20.0)
+    assert not {world.address(request) for request in back} & {*astray}
+    assert world.is_peaceful()
+
+
 def test_a_daemon_that_restarts_needs_nobody() -> None:
     world = ring_of(3)
     world.split([2])

@@ -193,7 +193,7 @@ class Allocator:
         """Take over what peers owned that are dead for good; answers with the number of addresses."""
         out = self._begin()
         keys = self._orders.remove(request, names, now + wait, self._search.reachable, out, force=force)
-        self._probate.write_off(keys, out, {key: self._succession.life(key) for key in keys})
+        self._probate.write_off(keys, out, {key: self._succession.roster.life(key) for key in keys})
         self._settle(now, out)
         return self._end(now, out)
 
@@ -242,7 +242,7 @@ class Allocator:
                     ring = self._estate.ring.id if self._estate.ring is not None else ""
                     is_ours = ring != "" and entry.value.ring == ring and peer != self._own
                     if is_ours and not self._succession.is_gone(peer, entry.value.birth):
-                        self._succession.meet(peer, entry.value.birth, out)
+                        self._succession.meet(peer, entry.value.birth, out, new=entry.value.new)
                 case _:
                     pass  # of another channel
         self._merge(tokens, now, out)
@@ -413,7 +413,8 @@ class Allocator:
                 council.leave()
             self._succession.enter(start, council.owner, out)
             for peer in council.sightings.users(ring_id(start)):
-                self._succession.meet(peer, council.sightings.ballots[peer].birth, out)
+                ballot = council.sightings.ballots[peer]
+                self._succession.meet(peer, ballot.birth, out, new=ballot.new)
             self._probate.identify(out)
             estate.adopt(start, council.sightings.take(ring_id(start)), out)
             out.announce(f"ring-start/{ring_id(start)}", 1, start)
@@ -485,8 +486,8 @@ class Allocator:
         return out.effects()
 
     def _publish_ballot(self, out: Outbox, *, always: bool = False) -> None:
-        ring = self._estate.ring
-        self._council.publish(ring.id if ring else "", self._holds(), self._wants_ring(), out, always=always)
+        ring, new = self._estate.ring.id if self._estate.ring else "", self._succession.is_new
+        self._council.publish(ring, self._holds(), self._wants_ring(), new, out, always=always)
 
     def _holds(self) -> bool:
         """Return whether a container here holds an address that other peers must not give out."""

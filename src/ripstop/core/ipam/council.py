@@ -128,11 +128,11 @@ class Council:
         self._ballot = replace(self._ballot, birth=self._draw_birth())
         self._reborn = True
 
-    def publish(self, ring: str, holds: bool, waits: bool, out: Outbox, *, always: bool = False) -> None:
+    def publish(self, ring: str, holds: bool, waits: bool, new: bool, out: Outbox, *, always: bool = False) -> None:
         """Save and announce our ballot if it changed."""
         before, waits = self._ballot, waits and not ring
-        if (before.ring, before.holds, before.waits) != (ring, holds, waits):
-            self._ballot = replace(before, ring=ring, holds=holds, waits=waits)
+        if (before.ring, before.holds, before.waits, before.new) != (ring, holds, waits, new):
+            self._ballot = replace(before, ring=ring, holds=holds, waits=waits, new=new)
         if self._ballot is not self._saved and self._ballot != self._saved:
             self._version += 1
             self._saved = self._ballot

@@ -33,6 +33,7 @@ class Ballot(msgspec.Struct, frozen=True, array_like=True, tag=4):
     births: tuple[int, ...] = ()  # the rest of the value: of the members, in their order
     votes: bool = True  # False: an observer, which neither promises nor accepts
     waits: bool = False  # whether containers of the peer wait for a first ring
+    new: bool = False  # whether a majority of the ring has yet to know the peer
 
 
 class RingStart(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -77,6 +78,7 @@ class WordWanted(msgspec.Struct, frozen=True, array_like=True, tag=3):
     gone: tuple[tuple[PeerName, int, int], ...] = ()  # owners (name, birth, life) to be written off; often none
     heir: PeerName = PeerName("")  # who gets what they owned; "" = the asker
     dead: tuple[tuple[PeerName, int], ...] = ()  # all others written off, as far as the asker knows
+    new: bool = False  # whether a majority has yet to know the asker
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag=4):

@@ -149,7 +149,7 @@ class Orders:
 
     def _keys(self, names: Sequence[PeerName]) -> list[Key]:
         """Return every owner that these peers are or have been."""
-        keys = {(name, birth): None for name, birth in self._succession.peers.items() if name in names}
+        keys = {key: None for key in self._succession.roster if key[0] in names}
         for segment in self._estate.ring.segments if self._estate.ring else ():
             if segment.owner in names:
                 keys[segment.owner, segment.stamped.token.birth] = None
@@ -175,7 +175,7 @@ class Orders:
         if succession.is_newcomer and not force:
             return NotReadyError(succession.doubtful())
         if succession.too_many(names) and not force:
-            known, unsettled = succession.roster(names)
+            known, unsettled = succession.counted(names)
             others = " and those not taken over yet" if unsettled else ""
             return ConflictError(
                 f"{len(names)} of the {known} peers known here{others} are too many to write off at once: together they"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 import msgspec
 
@@ -52,6 +52,22 @@ class WrittenOff:
 Key = tuple[PeerName, int]  # an owner: name and birth
 
 
+class Standing(IntEnum):
+    """What is known of a peer that may own addresses."""
+
+    NEW = 0  # no majority knows it, as far as we know
+    KNOWN = 1
+    BLANK = 2  # it is new, and it was known before it lost its disk
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """A peer that may own addresses, as it is now."""
+
+    birth: int  # 0 if that is not known
+    life: int = 0  # how often its machine has restarted since
+    standing: Standing = Standing.NEW
+
+
 class Saved:
     """Everything read back at start."""
 
@@ -70,8 +86,7 @@ class Saved:
         self.reborn = _REBORN in items
         self.doubt = _DOUBT in items
         self.new = items.get(_DOUBT) == _NEW
-        self.peers: dict[PeerName, int] = {}
-        self.lives: dict[Key, int] = {}
+        self.members: dict[PeerName, Member] = {}
         self.gone: dict[Key, WrittenOff] = {}
         for key in sorted(items):
             if key.startswith(PREFIX):
@@ -94,8 +109,7 @@ class Saved:
         elif key.startswith(_HELD):
             self.held[int(key.removeprefix(_HELD))] = ContainerId(value.decode())
         elif key.startswith(_PEER):
-            name = PeerName(key.removeprefix(_PEER))
-            self.peers[name], self.lives[name, self.peers[name]] = msgspec.json.decode(value, type=tuple[int, int])
+            self.members[PeerName(key.removeprefix(_PEER))] = msgspec.json.decode(value, type=Member)
         elif key.startswith(_GONE):
             whose, _, birth = key.removeprefix(_GONE).partition("/")
             self.gone[PeerName(whose), int(birth)] = msgspec.json.decode(value, type=WrittenOff)
@@ -159,9 +173,9 @@ class Outbox:
         """Keep whether we must hear from others before we use what is ours, and whether a majority ever knew us."""
         self._items[_DOUBT] = (_NEW if new else _RESTARTED) if doubt else None
 
-    def save_peer(self, name: PeerName, birth: int, life: int) -> None:
+    def save_peer(self, name: PeerName, member: Member) -> None:
         """Keep that a peer may own addresses."""
-        self._items[_PEER + name] = _encode((birth, life))
+        self._items[_PEER + name] = _encode(member)
 
     def drop_peer(self, name: PeerName) -> None:
         """Forget that it may: it is not of our ring."""

@@ -39,7 +39,7 @@ This ends: what is refused leaves the question, and comes back to the asker neit
 way of a rival, for among rivals everything moves to lower names only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -47,9 +47,11 @@ from random import Random
 from ripstop.core.ipam.messages import RingStart, Token, Word, WordWanted
 from ripstop.core.ipam.poll import Poll
 from ripstop.core.ipam.ring import FENCE, Owner
+from ripstop.core.ipam.roster import Roster
 from ripstop.core.ipam.saved import Disk, Key, Outbox, Saved, WrittenOff
 from ripstop.core.names import PeerName
 
+LOOK_ROUND = 5  # rounds of asking, 8 s, until one that knows nobody else believes that there is nobody
 ASK_HEIR_AGAIN = 60.0  # seconds; the heir of our former self may have lost its disk, and with it what it had
 
 
@@ -67,12 +69,9 @@ class Succession:
 
     def __init__(self, own: PeerName, saved: Saved, disk: Disk, name: Callable[[PeerName], str], rng: Random) -> None:
         self._own, self._name, self._rng = own, name, rng
-        self.peers = dict(saved.peers)
-        if saved.start is not None and not self.peers:
-            self.peers = dict(zip(saved.start.members, saved.start.births, strict=False))
+        self.roster = Roster(saved.members, saved.start)
         self.gone = dict(saved.gone)
         self.births = frozenset(birth for _, birth in self.gone if birth)  # of all owners written off
-        self._lives = dict(saved.lives)  # how often the machine of each owner has restarted
         self.doubt = saved.doubt or disk is not Disk.CURRENT  # without a ring too: one may have been made with us
         self._newcomer = saved.doubt or disk is Disk.OLD
         self.is_new = saved.new or disk is Disk.OLD  # whether a majority has yet to know us
@@ -103,9 +102,7 @@ class Succession:
     @property
     def others(self) -> list[PeerName]:
         """All others that may own addresses, sorted."""
-        return sorted(
-            name for name, birth in self.peers.items() if name != self._own and (name, birth) not in self.gone
-        )
+        return [key[0] for key in self.roster if key[0] != self._own and key not in self.gone]
 
     @property
     def deadline(self) -> float:
@@ -135,16 +132,12 @@ class Succession:
 
     def enter(self, start: RingStart, owner: Owner, out: Outbox) -> None:
         """Begin with the roster of another ring."""
-        for name in self.peers:
-            out.drop_peer(name)
         for key in self.gone:
             out.save_gone(key, None)
-        self.peers, self.gone, self._lives = {}, {}, {}
-        self.births = frozenset()
+        self.gone, self.births = {}, frozenset()
         self._vouching = self._taking = self._leaving = None
+        self.roster.enter(start, out)
         births = dict(zip(start.members, start.births, strict=False))
-        for member in start.members:
-            self.note(member, births.get(member, 0), out)
         known = births.get(owner.name, owner.birth) if owner.name in start.members else None
         self._newcomer = known != owner.birth or owner.reborn
         self.note(owner.name, owner.birth, out)
@@ -154,29 +147,23 @@ class Succession:
 
     def note(self, peer: PeerName, birth: int, out: Outbox, life: int = 0) -> None:
         """Take note that a peer is in our ring, and how often its machine has restarted, if that is known."""
-        is_news = self.peers.get(peer) != birth and (birth or peer not in self.peers)
-        if is_news or (self.peers[peer] == birth and life > self._lives.get((peer, birth), 0)):
-            self.peers[peer] = birth
-            self._lives[peer, birth] = max(life, self._lives.get((peer, birth), 0))
-            out.save_peer(peer, birth, self._lives[peer, birth])
-            if is_news and self._taking is not None:
-                self._taking.words.pop(peer, None)
+        settled = {key for key, off in self.gone.items() if off.done}
+        if self.roster.note(peer, birth, life, settled, out) and self._taking is not None:
+            self._taking.words.pop(peer, None)
 
-    def meet(self, peer: PeerName, birth: int, out: Outbox) -> None:
-        """Take note that a peer says it is in our ring."""
-        if self.peers.get(peer) != birth and self.doubt and not self._newcomer:
+    def meet(self, peer: PeerName, birth: int, out: Outbox, *, new: bool) -> None:
+        """Take note that a peer says it is in our ring, and whether a majority has yet to know it."""
+        if self.roster.birth(peer) != birth and self.doubt and not self._newcomer:
             self._strangers[peer] = None
         self.note(peer, birth, out)
+        if not new:
+            self.roster.know(peer, birth, out)
 
     def is_gone(self, peer: PeerName, birth: int) -> bool:
         """Return whether an owner is written off; without a birth, whether any self of that peer is."""
         if birth:
             return (peer, birth) in self.gone
         return any(name == peer for name, _ in self.gone)
-
-    def life(self, key: Key) -> int:
-        """Return how often the machine of an owner has restarted, as far as is known here."""
-        return self._lives.get(key, 0)
 
     @property
     def fence(self) -> int:
@@ -207,7 +194,7 @@ class Succession:
         """
         known = self.gone.get(key)
         if life is None:
-            life = known.life if known else self._lives.get(key, 0)
+            life = known.life if known else self.roster.life(key)
         written_off = WrittenOff(heir, done, life)
         if known != written_off:
             self.gone[key] = written_off
@@ -233,19 +220,20 @@ class Succession:
 
     def too_many(self, names: Iterable[PeerName]) -> bool:
         """Return whether so many cannot be written off at once without guessing what they did meanwhile."""
-        living, unsettled = self.roster(names)
+        living, unsettled = self.counted(names)
         dying = {name for name in names if name in self.others} | unsettled
         most = (living - 1) // 2 if self.doubt else living // 2  # in doubt, we may be written off ourselves
         return len(dying) > most
 
-    def roster(self, names: Iterable[PeerName]) -> tuple[int, set[PeerName]]:
+    def counted(self, names: Iterable[PeerName]) -> tuple[int, set[PeerName]]:
         """Return how many peers there are, and which dead ones among them count if these are written off as well.
 
-        In doubt, of the living only those are counted that have vouched for us.
+        Of the living only those are counted that a majority knows; in doubt, only those that have vouched for us.
         """
-        unsettled = self._unsettled({*names, self._own})
+        unsettled = self._unsettled({*names, self._own}) | (self.roster.blanks - {self._own})
         dead = {name for name in names if name in self.others} | unsettled
-        return len({*(self._vouchers() if self.doubt else self.others), *dead}) + 1, unsettled
+        living = self._vouchers() if self.doubt else [peer for peer in self.others if self.roster.is_known(peer)]
+        return len({*living, *dead}) + 1, unsettled
 
     def leave(self, heir: PeerName, owner: Owner, out: Outbox) -> None:
         """Begin to say that we are leaving; whatever comes, this owner is no more."""
@@ -261,7 +249,8 @@ class Succession:
     def judge(self, peer: PeerName, wanted: WordWanted, reachable: Mapping[PeerName, None]) -> Verdict:
         """Return whether we give a peer our word."""
         own = self._name(self._own)
-        if self.doubt and not self._newcomer and (peer in self._strangers or self.peers.get(peer) != wanted.birth):
+        is_news = wanted.new or peer in self._strangers or self.roster.birth(peer) != wanted.birth
+        if is_news and self.doubt and not self._newcomer:
             text = f"{own} has restarted and must hear from others itself before it gives its word to a newcomer"
             return Verdict(text)
         refused: dict[Key, str] = {}
@@ -278,7 +267,7 @@ class Succession:
                 refused[key] = f"{name} is alive"
             elif dead in reachable:
                 refused[key] = f"{name} is alive: {own} can reach it"
-            elif self._lives.get(key, 0) > life:
+            elif self.roster.life(key) > life:
                 refused[key] = f"{name} is alive: it has restarted since, and {own} has heard of it"
             elif is_ours and self._own < peer and not self.is_leaving:
                 rivalry = f"{own} is about to have what {name} owned"
@@ -303,7 +292,7 @@ class Succession:
         """Return what we know, without tokens."""
         gone = tuple((name, birth, off.life, off.heir) for (name, birth), off in sorted(self.gone.items()))
         settled = tuple(key for key, off in sorted(self.gone.items()) if off.done)
-        peers = tuple((*key, self._lives.get(key, 0)) for key in sorted(self.peers.items()))
+        peers = tuple((*key, self.roster.life(key)) for key in self.roster)
         return Word(ring, nonce, refusal, peers, gone, settled=settled, refused=refused, new=self.is_new)
 
     def hear(self, peer: PeerName, word: Word, owner: Owner, out: Outbox) -> bool:
@@ -317,12 +306,13 @@ class Succession:
                 self.write_off(key, heir, out, done=done, life=life)
         for name, birth, _ in word.peers:
             if name == peer and self.doubt and not self._newcomer and not self.is_gone(name, birth or -1):
-                self.meet(name, birth, out)  # its word may be faster than its ballot
+                self.meet(name, birth, out, new=word.new)  # its word may be faster than its ballot
         for name, birth, life in word.peers if peer not in self._strangers else ():
-            if birth == self.peers.get(name):
+            before = self.roster.birth(name)
+            is_same = before == birth
+            if is_same:
                 self._strangers.pop(name, None)
-            stale = self.is_gone(name, self.peers[name]) if self.peers.get(name) else True
-            is_same = self.peers.get(name) == birth
+            stale = self.is_gone(name, before) if before else True
             is_back = stale and not (birth and self.is_gone(name, birth))
             if name != self._own and (is_same or is_back):
                 self.note(name, birth, out, life)
@@ -343,14 +333,14 @@ class Succession:
 
     def step(self, ring: str, owner: Owner, reachable: Mapping[PeerName, None], now: float, out: Outbox) -> None:
         """Ask whoever is to be asked, and conclude what can be concluded."""
-        if self.peers.get(self._own) != owner.birth:
+        if self.roster.birth(self._own) != owner.birth:
             self.note(self._own, owner.birth, out)
         if self._has_restarted:
             self._has_restarted = False
-            self.note(owner.name, owner.birth, out, self._lives.get((owner.name, owner.birth), 0) + 1)
+            self.note(owner.name, owner.birth, out, self.roster.life((owner.name, owner.birth)) + 1)
         if self.doubt:
             self._vouching = self._vouching or Poll(self._draw())
-            if self.missing() <= 0:
+            if self.missing() <= 0 and (self.others or self._vouching.rounds >= LOOK_ROUND):
                 self._doubt(False, out)
                 self._vouching = None
         dead = {name for name, _ in self.taking}
@@ -366,7 +356,7 @@ class Succession:
                 self._taking = Poll(self._draw(), keys, dead=dead_too)
         if self._taking is not None and all(peer in self._taking.words for peer in self.others):
             self.strays = {
-                address: Owner(peer, self.peers[peer])
+                address: Owner(peer, self.roster.birth(peer) or 0)
                 for peer, strays in sorted(self._taking.words.items())
                 for address in strays
             }
@@ -389,8 +379,8 @@ class Succession:
                 for peer in self.others:
                     if peer in reachable and peer not in poll.words:
                         gone = tuple((*key, self.gone[key].life if key in self.gone else 0) for key in poll.gone)
-                        life = self._lives.get((owner.name, owner.birth), 0)
-                        out.tell(peer, WordWanted(ring, poll.nonce, owner.birth, life, gone, poll.heir, poll.dead))
+                        life, new = self.roster.life((owner.name, owner.birth)), self.is_new
+                        out.tell(peer, WordWanted(ring, poll.nonce, owner.birth, life, gone, poll.heir, poll.dead, new))
 
     def former(self, births: Iterable[int], now: float) -> list[Key]:
         """Return which former selves of ours nobody is known to inherit from; these are ours to look after.
@@ -418,6 +408,8 @@ class Succession:
 
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
+        if not self.others:
+            return "this host looks for the others of its ring first, of whom it knows nobody; seconds if there are none"
         vouchers = self._vouchers()
         names = [self._name(peer) for peer in self._witnesses() if peer not in vouchers]
         why = "is new in the ring" if self._newcomer else "has restarted"
@@ -438,8 +430,11 @@ class Succession:
 
     def _witnesses(self) -> list[PeerName]:
         """Return whose word can end our doubt."""
-        new = self._vouching.new if self._vouching and self._newcomer else ()
-        return [peer for peer in self.others if peer not in self._strangers and peer not in new]
+        return [peer for peer in self.others if peer not in self._strangers and peer not in self._new()]
+
+    def _new(self) -> Collection[PeerName]:
+        """Return who says that it is new, since we are in doubt: nobody writes us off with its help any more."""
+        return self._vouching.new if self._vouching else ()
 
     def _vouchers(self) -> list[PeerName]:
         """Return who of these has given it."""
@@ -447,13 +442,13 @@ class Succession:
 
     def _needed(self) -> int:
         """Return how many of them it takes."""
-        others = self.others
-        if self._newcomer:  # its own word does not count: those it has not asked would not know of it
-            witnesses = len(self._witnesses())
-            return min(witnesses // 2 + 1, witnesses)
-        # Those who cannot say any more whether they gave their word against us count as well.
+        others, witnesses = self.others, len(self._witnesses())
+        # Those who cannot say any more what they gave their word for count as well.
         unsettled = {name for (name, _), off in self.gone.items() if not off.done} - {*others, self._own}
-        return (len(others) + len(unsettled) + 1) // 2
+        if self._newcomer:  # its own word does not count: those it has not asked would not know of it
+            return min((witnesses + len(unsettled)) // 2 + 1, witnesses)
+        counted = [peer for peer in others if peer not in self._new()]
+        return (len(counted) + len(unsettled) + 1) // 2
 
     def _is_told(self, word: Word, owner: Owner) -> bool:
         """Return whether a word says that we are written off, and not because we said so."""
@@ -473,7 +468,7 @@ class Succession:
 
     def _unaware(self, reachable: Mapping[PeerName, None]) -> list[PeerName]:
         """Return who is here and seems not to know that it is written off."""
-        return [peer for peer in reachable if peer in self.peers and (peer, self.peers[peer]) in self.gone]
+        return [name for name, birth in self.roster if name in reachable and (name, birth) in self.gone]
 
     def _doubt(self, doubt: bool, out: Outbox) -> None:
         self._strangers = {}
