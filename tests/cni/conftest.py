@@ -13,9 +13,10 @@ from ripstop.lab.lab import Lab
 from tests.cni.suite import Runtime
 from tests.e2e.conftest import lab_name
 
+PYTHON, RUN_DIR = Path("/usr/bin/python3"), Path("/run/ripstop")
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="ripstop-cni-")
 PLUGIN = Path(_DIRECTORY.name) / "ripstop-cni"  # as `ripstop cni install` writes it
-PLUGIN.write_bytes(assemble(Path("/usr/bin/python3"), Path("/run/ripstop")))
+PLUGIN.write_bytes(assemble(PYTHON, RUN_DIR))
 PLUGIN.chmod(0o755)
 DEBIAN = Path("/usr/lib/cni")  # containernetworking-plugins
 CAPABILITIES = {"ips": True, "mac": True}

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ripstop.cni.assembly import assemble
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
-from tests.cni.conftest import PLUGIN, runtime_of
+from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, runtime_of
 from tests.cni.suite import Runtime, Sandbox, settled
 from tests.cni.test_containerd import is_clean
 from tests.e2e.polling import eventually
@@ -110,10 +111,8 @@ def test_a_queue_that_cannot_be_written_is_told(host: Host, tmp_path: Path) -> N
 
 
 def test_a_daemon_that_does_not_answer_is_given_up(host: Host) -> None:
-    """The plugin's patience is a constant, so a stopped daemon is asked by a copy of it that has less."""
     copy = host.directory / "impatient"
-    source, _, _ = PLUGIN.read_bytes().partition(b"\0")
-    copy.write_bytes(source.replace(b"TIME_LIMIT = 60", b"TIME_LIMIT = 1") + b"\0\0")  # without code
+    copy.write_bytes(assemble(PYTHON, RUN_DIR, time_limit=1))
     copy.chmod(0o755)
     runtime = runtime_of(host)
     impatient = Runtime(copy, runtime.config, runtime.netns, runtime.environment)
