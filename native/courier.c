@@ -37,7 +37,7 @@ struct luggage {
 	char latest[16];    /* version of the specification */
 	char versions[80];  /* of it that we speak, as JSON */
 	uint32_t patience;  /* seconds without an answer */
-	uint32_t most;	    /* bytes of a configuration that are read; the daemon refuses so many */
+	uint32_t most;	    /* bytes that a configuration may have; the daemon says so if it has more */
 	uint32_t size;	    /* bytes of the script */
 	char script[65536]; /* the plugin in Python */
 } luggage = {.mark = "ripstop-luggage"};
@@ -132,7 +132,7 @@ static int pack(struct text *request, size_t *config)
 			return -1;
 	}
 	*config = request->length;
-	if (read_all(STDIN_FILENO, request, *config + luggage.most))
+	if (read_all(STDIN_FILENO, request, *config + luggage.most + 1)) /* one more tells that it is too much */
 		return -1;
 	length = htonl(request->length - sizeof(length));
 	memcpy(request->bytes, &length, sizeof(length));

@@ -12,13 +12,13 @@ import pytest
 from ripstop.cni.assembly import assemble
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
-from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, runtime_of
+from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, executable, runtime_of
 from tests.cni.suite import Runtime, Sandbox, settled
 from tests.cni.test_containerd import is_clean
 from tests.e2e.polling import eventually
 
 STEPS = 12  # moments at which something dies
-LONGEST = 0.06  # seconds after its start, the latest of them
+LONGEST = 0.024  # seconds after its start, the latest of them
 
 
 def start(runtime: Runtime, sandbox: Sandbox) -> "subprocess.Popen[str]":
@@ -111,9 +111,7 @@ def test_a_queue_that_cannot_be_written_is_told(host: Host, tmp_path: Path) -> N
 
 
 def test_a_daemon_that_does_not_answer_is_given_up(host: Host) -> None:
-    copy = host.directory / "impatient"
-    copy.write_bytes(assemble(PYTHON, RUN_DIR, time_limit=1))
-    copy.chmod(0o755)
+    copy = executable(host.directory / "impatient", assemble(PYTHON, RUN_DIR, time_limit=1))
     runtime = runtime_of(host)
     impatient = Runtime(copy, runtime.config, runtime.netns, runtime.environment)
     pid = host.daemon_pid()

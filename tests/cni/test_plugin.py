@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ripstop.cni.assembly import assemble, script
-from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR
+from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, executable
 from tests.cni.suite import Runtime
 
 
@@ -24,7 +24,7 @@ def test_while_all_goes_well_it_loads_nothing_but_what_is_built_in(tmp_path: Pat
 def test_what_cannot_be_kept_whole_is_not_kept_and_asked_again(tmp_path: Path) -> None:
     asked = {"CNI_COMMAND": "DEL", "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "RIPSTOP_RUN_DIR": str(tmp_path)}
     path = executable(tmp_path / "plugin", script(PYTHON, RUN_DIR))
-    command = ["/usr/bin/prlimit", "--fsize=10", path]  # bytes of a file: as if the disk were full after that
+    command = ["/usr/bin/prlimit", "--fsize=10", str(path)]  # bytes of a file: as if the disk were full after that
     done = subprocess.run(command, input=b'{"cniVersion": "1.0.0", "name": "overlay"}', env=asked, capture_output=True)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 11)
     assert list((tmp_path / "cni").iterdir()) == []
@@ -43,13 +43,6 @@ def test_another_version_of_python_takes_the_source_and_does_the_same(tmp_path: 
 def test_an_interpreter_that_does_not_run_here_is_given_the_source_alone() -> None:
     assert script(Path("/nowhere/python3"), RUN_DIR).endswith(b"\0\0")
     assert assemble(Path(sys.executable), RUN_DIR) == assemble(Path(sys.executable), RUN_DIR)
-
-
-def executable(path: Path, content: bytes) -> Path:
-    """Write a program."""
-    path.write_bytes(content)
-    path.chmod(0o755)
-    return path
 
 
 def modules(*words: str) -> set[str]:

@@ -1,9 +1,10 @@
 """The plugin as one file: what `ripstop cni install` writes.
 
 It is the courier, a native program, with the plugin in Python in it (native/courier.c says why).  Where there is no
-courier for a machine, it is the plugin in Python alone: a script.  That has the source, a zero byte, a version of Python,
-another zero byte, and the code that this version made of it.  The first line has Python run the code if it is that very
-version, and the source if not.
+courier for a machine, it is the plugin in Python alone, a script.
+
+The script has the source, a zero byte, a version of Python, another zero byte, and the code that this version made of
+it.  The first line has Python run the code if it is that very version, and the source if not.
 """
 
 import json
