@@ -33,7 +33,6 @@ struct luggage {
 	char mark[16];
 	char run_dir[104];  /* where the daemon's socket is */
 	char python[256];   /* interpreter of the script */
-	char option[256];   /* its argument before the script */
 	char latest[16];    /* version of the specification */
 	char versions[80];  /* of it that we speak, as JSON */
 	uint32_t patience;  /* seconds without an answer */
@@ -184,7 +183,7 @@ static void become_python(const char *trouble)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", script);
 	if (!access(path, R_OK))
-		execl(luggage.python, luggage.python, luggage.option, path, trouble, (char *)NULL);
+		execl(luggage.python, luggage.python, "-IS", path, trouble, (char *)NULL);
 }
 
 /* Fail for want of Python, which would have said more. */

@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_refused_when_it_is_put_together() -> None:
     with pytest.raises(ValueError, match="longer than 103 bytes"):
         assemble(PYTHON, Path("/" + "x" * 103))
     with pytest.raises(ValueError, match="first line"):
-        assemble(Path("/" + "x" * 200), RUN)
+        assemble(Path("/" + "x" * 250), RUN)
 
 
 def test_a_machine_without_a_courier_gets_the_script() -> None:

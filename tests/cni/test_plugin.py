@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ripstop.cni.assembly import assemble, script
+from ripstop.cni.assembly import script
 from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, executable
 from tests.cni.suite import Runtime
 
 
 def test_while_all_goes_well_it_loads_nothing_but_what_is_built_in(tmp_path: Path) -> None:
     """Each import is a millisecond or more at the start of every container."""
-    source = script(PYTHON, RUN_DIR).partition(b"\0")[0].decode()
-    text = source.replace("    posix._exit(main())", "    posix.write(1, '\\n'.join(sys.modules).encode())")
+    text = (
+        script(PYTHON, RUN_DIR)
+        .decode()
+        .replace("    posix._exit(main())", "    posix.write(1, '\\n'.join(sys.modules).encode())")
+    )
     path = tmp_path / "plugin.py"
     path.write_text(text)
     loaded = modules(str(path))
@@ -28,21 +31,6 @@ def test_what_cannot_be_kept_whole_is_not_kept_and_asked_again(tmp_path: Path) -
     done = subprocess.run(command, input=b'{"cniVersion": "1.0.0", "name": "overlay"}', env=asked, capture_output=True)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 11)
     assert list((tmp_path / "cni").iterdir()) == []
-
-
-def test_another_version_of_python_takes_the_source_and_does_the_same(tmp_path: Path) -> None:
-    source, version, code = script(PYTHON, RUN_DIR).split(b"\0", 2)
-    assert version and code
-    asked = {"CNI_COMMAND": "VERSION", "PATH": ""}
-    for number, tail in enumerate((b"3.99\0" + code, b"\0", version + b"\0" + code)):
-        path = executable(tmp_path / f"plugin{number}", source + b"\0" + tail)
-        done = subprocess.run([path], input=b'{"cniVersion": "1.0.0"}', env=asked, capture_output=True, check=True)
-        assert json.loads(done.stdout)["cniVersion"] == "1.0.0"
-
-
-def test_an_interpreter_that_does_not_run_here_is_given_the_source_alone() -> None:
-    assert script(Path("/nowhere/python3"), RUN_DIR).endswith(b"\0\0")
-    assert assemble(Path(sys.executable), RUN_DIR) == assemble(Path(sys.executable), RUN_DIR)
 
 
 def modules(*words: str) -> set[str]:

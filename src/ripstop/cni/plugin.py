@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -IS
 """The network plugin in Python: hands all it is given to the daemon, and knows what to do when that does not answer.
 
-The first part is done by the courier, which asked the daemon already and becomes this program when there was no answer;
-where there is no courier for a machine, all of it is done here.  Most of the time that it takes is Python's to start.
-So it imports only what is built into the interpreter, and what is needed without a daemon alone, `REST`, is not even
-compiled.  The daemon knows the specification.
+The courier, which carries this program, asks first, and becomes it when there was no answer; where there is no courier
+for a machine, all is done here.  Most of the time that it takes is Python's to start.  So it imports only what is built
+into the interpreter, and what is needed without a daemon alone, `REST`, is not even compiled.  The daemon knows the
+specification.
 """
 
 import _socket
@@ -30,8 +30,8 @@ def main() -> int:
     trouble: OSError | None = None
     try:
         words.append(standard_input())
-        if len(sys.argv) > 2:  # by the courier, to which the daemon gave no answer
-            trouble = error_of(int(sys.argv[2]))
+        if sys.argv[1:] and sys.argv[1].isdigit():  # by the courier, to which the daemon gave no answer
+            trouble = error_of(int(sys.argv[1]))
         elif words[0] != b"VERSION":
             answer = ask(run_dir, b"\0".join(words))
     except OSError as error:
