@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,14 +187,15 @@ static void become_python(const char *trouble)
 		execl(luggage.python, luggage.python, "-IS", path, trouble, (char *)NULL);
 }
 
-/* Fail for want of Python, which would have said more. */
-static int refuse(enum code code, const char *what, const char *which, const char *why)
+/* Fail for want of Python, which would have said it in the version of the question. */
+__attribute__((format(printf, 2, 3))) static int refuse(enum code code, const char *format, ...)
 {
-	const char *reason = strerror(errno);
 	char text[1024];
+	va_list args;
 
-	snprintf(text, sizeof(text), "%s%s: %s; what can be done then needs %s: %s", what, which, why, luggage.python,
-		 reason);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
 	for (char *c = text; *c; c++)
 		if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
 			*c = '?'; /* it is JSON */
@@ -226,7 +228,7 @@ int main(void)
 	if (pack(&request, &config)) {
 		trouble = errno;
 		become_python(NULL); /* which finds the same */
-		return refuse(IO, "cannot read the configuration", "", strerror(trouble));
+		return refuse(IO, "cannot read the configuration: %s", strerror(trouble));
 	}
 	snprintf(path, sizeof(path), "%s/cni.sock", *run_dir ? run_dir : luggage.run_dir);
 	trouble = ask(path, &request, &answer) ? errno : ENDED;
@@ -236,6 +238,7 @@ int main(void)
 	snprintf(number, sizeof(number), "%d", trouble);
 	if (input >= 0 && dup2(input, STDIN_FILENO) == STDIN_FILENO)
 		become_python(number);
-	return refuse(strcmp(command, "STATUS") ? LATER : UNAVAILABLE, "no daemon answers on ", path,
-		      trouble ? strerror(trouble) : "it ended before");
+	return refuse(strcmp(command, "STATUS") ? LATER : UNAVAILABLE,
+		      "no daemon answers on %s: %s; start one with `ripstop up` (%s, which could do without one: %s)", path,
+		      trouble ? strerror(trouble) : "it ended before that", luggage.python, strerror(errno));
 }
