@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
-DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftool nftables iproute2 util-linux \
-          iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
+DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev musl-tools make bpftool nftables iproute2 \
+          util-linux strace iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
           containerd runc containernetworking-plugins iptables busybox-static \
           curl openssl
 DEBIAN_NAMES := dnsperf dnsmasq-base
@@ -21,7 +21,7 @@ endef
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-setup: .venv/.ready bpf ## Debian packages that are missing, .venv, eBPF objects
+setup: .venv/.ready bpf native ## Debian packages that are missing, .venv, what is compiled
 
 .stamp-debian: Makefile
 	$(call install,$(DEBIAN))
@@ -46,6 +46,9 @@ bpf: src/ripstop/kernel/objects/overlay.bpf.o ## compile the eBPF programs
 
 src/ripstop/kernel/objects/overlay.bpf.o: $(BPF_SOURCES) | .stamp-debian
 	@$(MAKE) --silent -C bpf all
+
+native: | .stamp-debian ## compile the courier of the network plugin
+	@$(MAKE) --silent -C native all
 
 bench-tools: | .stamp-debian ## compile the traffic generators of demo and benchmark
 	@$(MAKE) --silent -C bench
@@ -96,7 +99,7 @@ bench-names: setup .stamp-names ## measure name answers against dnsmasq
 check-kernel: setup bench-tools .stamp-qemu ## Debian 12's own kernel, in QEMU: make check-kernel [KERNEL=PACKAGE]
 	@$(BIN)/python -m tests.qemu.run $(if $(KERNEL),--kernel $(KERNEL))
 
-wheel: setup ## build the wheel with the eBPF objects in it
+wheel: setup ## build the wheel with what is compiled in it
 	@$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 format: setup ## rewrite the sources as check wants them
@@ -107,8 +110,8 @@ lab: setup ## pretend hosts to play with: make lab HOSTS=5
 	@$(BIN)/ripstop lab up --hosts $(or $(HOSTS),3)
 
 clean: ## remove what was built
-	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o
+	@rm -rf .venv .stamp-* build dist src/ripstop/kernel/objects/*.o src/ripstop/cni/objects
 	@$(MAKE) --silent -C bench clean
 
-.PHONY: help setup bpf bench-tools kube-tools demo check test sim manifest check-kernel wheel format lab clean \
+.PHONY: help setup bpf native bench-tools kube-tools demo check test sim manifest check-kernel wheel format lab clean \
         bench bench-multicast bench-ipam bench-cni bench-names

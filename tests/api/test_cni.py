@@ -1,6 +1,9 @@
 """The plugin's way in: whole requests are answered, and nobody else keeps it from that."""
 
 import asyncio
+import contextlib
+import os
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +111,35 @@ def test_who_calls_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
         return got
 
     assert asyncio.run(scenario()) == b""
+
+
+def test_who_calls_when_no_descriptor_is_left_is_served_a_little_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> bytes:
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(PluginServer(listen(tmp_path / "cni.sock"), echo, broken).run())
+            with socket.socket(socket.AF_UNIX) as caller:
+                await asyncio.sleep(0)  # it has begun
+                usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 1, usual[1]))
+                held: list[int] = []
+                try:
+                    with contextlib.suppress(OSError):
+                        while True:
+                            held.append(os.dup(caller.fileno()))
+                    caller.setblocking(False)
+                    caller.connect(str(tmp_path / "cni.sock"))
+                    caller.sendall(framed(b"late"))
+                    for _ in range(5):  # turns of the loop: it is called, cannot take it, says so
+                        await asyncio.sleep(0)
+                    assert "cannot take a connection" in caplog.text
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+                    for descriptor in held:
+                        os.close(descriptor)
+                answer = await asyncio.get_running_loop().sock_recv(caller, 100)
+            serving.cancel()
+        return answer
+
+    assert asyncio.run(scenario()) == b"\0late"

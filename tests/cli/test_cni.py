@@ -47,6 +47,7 @@ def test_plugin_and_network_are_written_once_and_taken_away(
     spoken = subprocess.run([plugin], input="", env={"CNI_COMMAND": "VERSION"}, capture_output=True, check=True).stdout
     assert "1.1.0" in json.loads(spoken)["supportedVersions"]
     assert f'RUN_DIR = "{fake.run_dir}"'.encode() in plugin.read_bytes()
+    assert f"\0{fake.run_dir}\0".encode() in plugin.read_bytes()
     written = plugin.stat().st_mtime_ns
     assert install(fake.run_dir, tmp_path, *flags, "--json") == 0
     assert [one["done"] for one in json.loads(capsys.readouterr().out)] == ["kept", "kept"]

@@ -13,12 +13,20 @@ from ripstop.lab.lab import Lab
 from tests.cni.suite import Runtime
 from tests.e2e.conftest import lab_name
 
+PYTHON, RUN_DIR = Path("/usr/bin/python3"), Path("/run/ripstop")
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="ripstop-cni-")
-PLUGIN = Path(_DIRECTORY.name) / "ripstop-cni"  # as `ripstop cni install` writes it
-PLUGIN.write_bytes(assemble(Path("/usr/bin/python3"), Path("/run/ripstop")))
-PLUGIN.chmod(0o755)
 DEBIAN = Path("/usr/lib/cni")  # containernetworking-plugins
 CAPABILITIES = {"ips": True, "mac": True}
+
+
+def executable(path: Path, content: bytes) -> Path:
+    """Write a program."""
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
+
+
+PLUGIN = executable(Path(_DIRECTORY.name) / "ripstop-cni", assemble(PYTHON, RUN_DIR))  # as `ripstop cni install` does
 
 
 @pytest.fixture(scope="package")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from ripstop.cni.assembly import assemble
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
-from tests.cni.conftest import PLUGIN, runtime_of
+from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, executable, runtime_of
 from tests.cni.suite import Runtime, Sandbox, settled
 from tests.cni.test_containerd import is_clean
 from tests.e2e.polling import eventually
 
 STEPS = 12  # moments at which something dies
-LONGEST = 0.06  # seconds after its start, the latest of them
+LONGEST = 0.024  # seconds after its start, the latest of them
 
 
 def start(runtime: Runtime, sandbox: Sandbox) -> "subprocess.Popen[str]":
@@ -110,11 +111,7 @@ def test_a_queue_that_cannot_be_written_is_told(host: Host, tmp_path: Path) -> N
 
 
 def test_a_daemon_that_does_not_answer_is_given_up(host: Host) -> None:
-    """The plugin's patience is a constant, so a stopped daemon is asked by a copy of it that has less."""
-    copy = host.directory / "impatient"
-    source, _, _ = PLUGIN.read_bytes().partition(b"\0")
-    copy.write_bytes(source.replace(b"TIME_LIMIT = 60", b"TIME_LIMIT = 1") + b"\0\0")  # without code
-    copy.chmod(0o755)
+    copy = executable(host.directory / "impatient", assemble(PYTHON, RUN_DIR, time_limit=1))
     runtime = runtime_of(host)
     impatient = Runtime(copy, runtime.config, runtime.netns, runtime.environment)
     pid = host.daemon_pid()

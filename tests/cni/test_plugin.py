@@ -5,45 +5,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ripstop.cni.assembly import assemble
-from tests.cni.conftest import PLUGIN
+from ripstop.cni.assembly import script
+from tests.cni.conftest import PLUGIN, PYTHON, RUN_DIR, executable
 from tests.cni.suite import Runtime
 
 
 def test_while_all_goes_well_it_loads_nothing_but_what_is_built_in(tmp_path: Path) -> None:
     """Each import is a millisecond or more at the start of every container."""
-    source = PLUGIN.read_bytes().partition(b"\0")[0].decode()
-    text = source.replace("    posix._exit(main())", "    posix.write(1, '\\n'.join(sys.modules).encode())")
-    script = tmp_path / "plugin.py"
-    script.write_text(text)
-    loaded = modules(str(script))
+    text = (
+        script(PYTHON, RUN_DIR)
+        .decode()
+        .replace("    posix._exit(main())", "    posix.write(1, '\\n'.join(sys.modules).encode())")
+    )
+    path = tmp_path / "plugin.py"
+    path.write_text(text)
+    loaded = modules(str(path))
     assert "_socket" in loaded
     assert loaded - modules("-c", "import sys; print(*sys.modules, sep='\\n')") <= {"_socket", "posix"}
 
 
 def test_what_cannot_be_kept_whole_is_not_kept_and_asked_again(tmp_path: Path) -> None:
     asked = {"CNI_COMMAND": "DEL", "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "RIPSTOP_RUN_DIR": str(tmp_path)}
-    command = ["/usr/bin/prlimit", "--fsize=10", str(PLUGIN)]  # bytes of a file: as if the disk were full after that
+    path = executable(tmp_path / "plugin", script(PYTHON, RUN_DIR))
+    command = ["/usr/bin/prlimit", "--fsize=10", str(path)]  # bytes of a file: as if the disk were full after that
     done = subprocess.run(command, input=b'{"cniVersion": "1.0.0", "name": "overlay"}', env=asked, capture_output=True)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 11)
     assert list((tmp_path / "cni").iterdir()) == []
-
-
-def test_another_version_of_python_takes_the_source_and_does_the_same(tmp_path: Path) -> None:
-    source, version, code = PLUGIN.read_bytes().split(b"\0", 2)
-    assert version and code
-    asked = {"CNI_COMMAND": "VERSION", "PATH": ""}
-    for number, tail in enumerate((b"3.99\0" + code, b"\0", version + b"\0" + code)):
-        script = tmp_path / f"plugin{number}"
-        script.write_bytes(source + b"\0" + tail)
-        script.chmod(0o755)
-        done = subprocess.run([script], input=b'{"cniVersion": "1.0.0"}', env=asked, capture_output=True, check=True)
-        assert json.loads(done.stdout)["cniVersion"] == "1.0.0"
-
-
-def test_an_interpreter_that_does_not_run_here_is_given_the_source_alone() -> None:
-    assert assemble(Path("/nowhere/python3"), Path("/run/ripstop")).endswith(b"\0\0")
-    assert assemble(Path(sys.executable), Path("/run/ripstop")) == assemble(Path(sys.executable), Path("/run/ripstop"))
 
 
 def modules(*words: str) -> set[str]:

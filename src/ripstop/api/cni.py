@@ -53,17 +53,34 @@ class PluginServer:
 
     async def run(self) -> None:
         """Run until cancelled; what is served then is given up, and undone as if its caller had gone."""
-        loop = asyncio.get_running_loop()
         with self._listener:
             async with asyncio.TaskGroup() as tasks:
                 while True:
-                    try:
-                        connection, _ = await loop.sock_accept(self._listener)
-                    except OSError as error:
-                        log.warning("cannot take a connection of a plugin: %s", error.strerror)
-                        await asyncio.sleep(_PAUSE)
-                        continue
-                    tasks.create_task(self._serve(connection))
+                    error = await self._take(tasks)
+                    log.warning("cannot take a connection of a plugin: %s", error.strerror)
+                    await asyncio.sleep(_PAUSE)
+
+    async def _take(self, tasks: asyncio.TaskGroup) -> OSError:
+        """Serve whoever calls; return what keeps us from it."""
+        loop = asyncio.get_running_loop()
+        trouble: asyncio.Future[OSError] = loop.create_future()
+
+        def take() -> None:
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return  # who called has gone
+            except OSError as error:
+                if not trouble.done():
+                    trouble.set_result(error)
+            else:
+                tasks.create_task(self._serve(connection))
+
+        loop.add_reader(self._listener, take)  # it stays; with `sock_accept` each connection costs a tenth of a ms more
+        try:
+            return await trouble
+        finally:
+            loop.remove_reader(self._listener)
 
     async def _serve(self, connection: socket.socket) -> None:
         with connection:

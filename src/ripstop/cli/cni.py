@@ -36,7 +36,7 @@ def install(args: argparse.Namespace) -> int:
     try:
         plugin = assemble(args.python, args.run_dir)
     except ValueError as error:
-        raise UsageError(f"--python: {error}") from None
+        raise UsageError(str(error)) from None
     network = _network(args)
     _await_daemon(Client(args.run_dir), args.wait)
     done: dict[str, str] = {}

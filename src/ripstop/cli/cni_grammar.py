@@ -52,6 +52,7 @@ def _add_install(parser: ArgumentParser) -> None:
     add("--chain", action="append", default=None, metavar="PLUGIN",
         help="plugin that comes after ours; may be repeated (default: portmap if it is there)")  # fmt: skip
     add("--python", type=arguments.directory, default="/usr/bin/python3", metavar="PATH",
-        help="interpreter of the plugin, as the runtime sees it (default: /usr/bin/python3)")  # fmt: skip
+        help="interpreter for what the plugin does without a daemon, as the runtime sees it "
+        "(default: /usr/bin/python3)")  # fmt: skip
     add("--wait", type=arguments.seconds, default=30.0, metavar="SECONDS",
         help="how long the daemon may take until it is ready (default: 30)")  # fmt: skip

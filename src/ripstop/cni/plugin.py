@@ -1,8 +1,10 @@
 #!/usr/bin/python3 -IS
-"""The network plugin that container runtimes start, once for each change: hands all it is given to the daemon.
+"""The network plugin in Python: hands all it is given to the daemon, and knows what to do when that does not answer.
 
-Most of the time that it takes is Python's to start.  So it imports only what is built into the interpreter, and what is
-needed without a daemon alone, `REST`, is not even compiled.  The daemon knows the specification.
+The courier, which carries this program, asks first, and becomes it when there was no answer; where there is no courier
+for a machine, all is done here.  Most of the time that it takes is Python's to start.  So it imports only what is built
+into the interpreter, and what is needed without a daemon alone, `REST`, is not even compiled.  The daemon knows the
+specification.
 """
 
 import _socket
@@ -23,12 +25,14 @@ REST = ""  # `ripstop cni install` puts rest.py here
 def main() -> int:
     """Serve one call; return the exit code."""
     words = [posix.environ.get(name, b"") for name in PARAMETERS]
-    run_dir = posix.environ.get(b"RIPSTOP_RUN_DIR", b"").decode() or RUN_DIR
+    run_dir = posix.environ.get(b"RIPSTOP_RUN_DIR", b"").decode("utf-8", "surrogateescape") or RUN_DIR
     answer = b""
     trouble: OSError | None = None
     try:
         words.append(standard_input())
-        if words[0] != b"VERSION":
+        if sys.argv[1:] and sys.argv[1].isdigit():  # by the courier, to which the daemon gave no answer
+            trouble = error_of(int(sys.argv[1]))
+        elif words[0] != b"VERSION":
             answer = ask(run_dir, b"\0".join(words))
     except OSError as error:
         trouble = error
@@ -38,6 +42,11 @@ def main() -> int:
     while written < len(answer):
         written += posix.write(1, answer[written:])
     return answer[0]
+
+
+def error_of(number: int) -> "OSError | None":
+    """Return an error by its number, None for 0."""
+    return OSError(number, posix.strerror(number)) if number else None
 
 
 def standard_input() -> bytes:

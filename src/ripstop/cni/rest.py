@@ -3,6 +3,7 @@
 It becomes a part of the plugin's one file, and is compiled when it is needed.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -54,7 +55,8 @@ def no_daemon(path: str, trouble: "OSError | None", limit: int) -> str:
         return f"no daemon answers on {path}: {trouble.strerror}"
     if isinstance(trouble, BlockingIOError):
         raise Failed(LATER, f"{path}: the daemon gave no answer within {limit} s")
-    raise Failed(IO, f"cannot use {path}: {trouble.strerror}")
+    why = trouble.strerror or os.strerror(errno.ENAMETOOLONG)  # which has no number in Python
+    raise Failed(IO, f"cannot use {path}: {why}")
 
 
 def without_daemon(words: list[bytes], run_dir: str, why: str, ask: Ask) -> bytes:
