@@ -170,9 +170,11 @@ def test_it_may_do_what_it_does_and_no_more() -> None:
     pod = daemon_set(written())["spec"]["template"]["spec"]
     assert pod["hostNetwork"] is True
     assert not {"hostPID", "hostIPC"} & pod.keys()
+    may = {"daemon": ["NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN"]}
     for name, container in containers(written()).items():
         context = container["securityContext"]
         assert context["capabilities"]["drop"] == ["ALL"], name
+        assert context["capabilities"].get("add", []) == may.get(name, [])
         assert context["allowPrivilegeEscalation"] is False
         assert context["readOnlyRootFilesystem"] is True
         assert "privileged" not in context
