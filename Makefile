@@ -9,7 +9,7 @@ DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev make bpftoo
           containerd runc containernetworking-plugins iptables busybox-static \
           curl openssl strace
 DEBIAN_NAMES := dnsperf dnsmasq-base
-DEBIAN_QEMU := qemu-system-x86 busybox-static ipvsadm
+DEBIAN_QEMU := qemu-system-x86 busybox-static ipvsadm apparmor
 
 # install those of the packages $(1) that are missing
 define install
