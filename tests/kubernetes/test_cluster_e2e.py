@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ripstop.client import DaemonUnreachableError, RefusedError
+from ripstop.core.names import PeerName
 from ripstop.kubernetes.objects import CLUSTER_LEASE, lease_name, peer_name
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
@@ -109,7 +110,7 @@ def test_work_is_finished_for_an_agent_that_died_after_it_had_addresses_taken_ba
     for host in lab.hosts:
         nodes.start(host, "daemon", "agent")
     eventually(lambda: all(has_network(api, host.name) for host in lab.hosts), 60)
-    peer = three.status().name
+    peer = PeerName(three.status().name)
     nodes.stop(one, "agent")
     nodes.stop(two, "agent")
     nodes.stop(three, "agent", "daemon")
@@ -123,7 +124,7 @@ def test_work_is_finished_for_an_agent_that_died_after_it_had_addresses_taken_ba
     assert sum(shares(one).values()) == ALL
 
 
-def is_lost(host: Host, peer: str) -> bool:
+def is_lost(host: Host, peer: PeerName) -> bool:
     return all(one.state == "unreachable" for one in host.client.call("peers") if one.name == peer)
 
 
