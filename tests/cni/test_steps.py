@@ -94,7 +94,7 @@ def test_a_daemon_that_is_killed_at_any_step(host: Host, threads: tuple[str, ...
 
 
 def test_a_plugin_that_is_killed_at_any_step(host: Host) -> None:
-    calls = "%network,%file"  # before it speaks to the daemon, nothing of it is anywhere
+    calls = "%network,read,write,writev"
     for step in itertools.count(1):
         runtime = runtime_of(host)
         runtime.plugin = wrapped(host.directory, calls, step)
