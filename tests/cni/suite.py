@@ -373,7 +373,8 @@ def verbs_of_later_versions_are_refused(runtime: Runtime) -> None:
 def malformed_configurations_are_refused(runtime: Runtime) -> None:
     """Error 6, or at least an error in JSON, for what cannot be decoded; 7 for a bad name (error codes)."""
     with runtime.leaving_nothing(), runtime.sandbox() as sandbox:
-        for config in ("", "{", "[]", "nonsense", '{"cniVersion": 4}', "\x00\x01", "null"):
+        nest = '{"a":' * 100_000
+        for config in ("", "{", "[]", "nonsense", '{"cniVersion": 4}', "\x00\x01", "null", nest):
             sandbox.call("ADD", config).refused()
         for name in ("", "../../etc", "a/b", "-x"):
             sandbox.call("ADD", runtime.of(runtime.newest, name=name)).refused()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ripstop.client import DaemonUnreachableError, RefusedError
+from ripstop.core.names import PeerName
 from ripstop.kubernetes.objects import CLUSTER_LEASE, lease_name, peer_name
 from ripstop.lab.host import Host
 from ripstop.lab.lab import Lab
@@ -101,6 +102,30 @@ def test_a_cluster_comes_up_loses_a_node_while_agents_are_down_and_takes_its_add
     told = [(host.directory / "agent.log").read_text() for host in (one, two)]
     assert sum(text.count(f"{lost} addresses taken over") for text in told) == 1, told
     eventually(lambda: [target.address for target in one.client.call("targets")] == [f"{two.interface.ip}:6783"])
+
+
+def test_work_is_finished_for_an_agent_that_died_after_it_had_addresses_taken_back(nodes: Nodes) -> None:
+    lab, api = nodes.lab, nodes.api
+    one, two, three = lab.hosts
+    for host in lab.hosts:
+        nodes.start(host, "daemon", "agent")
+    eventually(lambda: all(has_network(api, host.name) for host in lab.hosts), 60)
+    peer = PeerName(three.status().name)
+    nodes.stop(one, "agent")
+    nodes.stop(two, "agent")
+    nodes.stop(three, "agent", "daemon")
+    lab.unplug("h3")
+    eventually(lambda: all(is_lost(host, peer) for host in (one, two)), 60)
+    one.ripstop("rmpeer", "h3")  # as its agent does; then it dies
+    api.delete(NODES, "h3")
+    nodes.start(two, "agent")
+    eventually(lambda: lease_name(peer) not in api.names(LEASES), 60)
+    eventually(lambda: shares(one) == shares(two) and set(shares(one)) == {"h1", "h2"})
+    assert sum(shares(one).values()) == ALL
+
+
+def is_lost(host: Host, peer: PeerName) -> bool:
+    return all(one.state == "unreachable" for one in host.client.call("peers") if one.name == peer)
 
 
 def test_a_node_made_again_under_its_name_is_a_new_peer_and_its_former_self_is_written_off(nodes: Nodes) -> None:

@@ -16,7 +16,7 @@ from tests.cni.containers import make_image
 from tests.e2e.conftest import lab_name
 from tests.e2e.multicast.sockets import inside
 from tests.e2e.polling import eventually
-from tests.kubernetes.apiserver import ApiServer
+from tests.kubernetes.apiserver import NODES, ApiServer
 from tests.kubernetes.conftest import has_network, listen_on
 from tests.kubernetes.cri import CriError
 from tests.kubernetes.machine import Machine, Pod, machine_of
@@ -144,6 +144,26 @@ def test_from_install_over_a_rolling_update_to_nothing_left(cluster: Cluster) ->
     for machine, had in zip(cluster.machines, before, strict=True):
         machine.stop(cluster.start(machine, written("uninstall.yaml")))
         assert left(machine) == had
+
+
+def test_the_agent_ends_a_daemon_whose_node_was_made_again(cluster: Cluster) -> None:
+    """By a signal to a process of another container, without any capability."""
+    machine = cluster.machines[0]
+    pod = cluster.start(machine, written())
+    eventually(partial(has_network, cluster.api, machine.host.name), PATIENCE)
+    cluster.api.delete(NODES, machine.host.name)
+    cluster.api.node(machine.host.name, str(machine.host.interface.ip))
+    eventually(lambda: has_ended(machine, pod, "daemon"), PATIENCE)
+    assert "ending the daemon" in machine.said("agent")
+
+
+def has_ended(machine: Machine, pod: Pod, container: str) -> bool:
+    """Return whether a container runs no more."""
+    try:
+        machine.run(pod, container, ["true"])
+    except CriError as error:
+        return "CONTAINER_EXITED" in str(error)
+    return False
 
 
 def test_a_pod_has_the_guard_of_its_annotation_where_its_namespace_may(cluster: Cluster) -> None:

@@ -44,8 +44,9 @@ def containers(objects: list[Object]) -> dict[str, Object]:
     return {one["name"]: one for one in daemon_set(objects)["spec"]["template"]["spec"]["containers"]}
 
 
-def test_the_manifest_is_the_chart_with_its_defaults() -> None:
+def test_the_manifests_are_the_chart_with_its_defaults() -> None:
     assert written() == rendered(), "run `make manifest`"
+    assert written("uninstall.yaml") == rendered("--set", "uninstall=true"), "run `make manifest`"
 
 
 def test_the_chart_is_of_this_version_and_well_formed() -> None:
@@ -64,9 +65,57 @@ def test_what_is_chosen_reaches_the_daemon() -> None:
     flags = "cni.flags={--guard-by-annotation=vms,--guard-by-annotation=*}"
     script = containers(rendered("--set", flags))["cni"]["command"][2]
     assert "'--guard-by-annotation=vms' '--guard-by-annotation=*' &&" in script
-    assert "image: registry.example/r:9" in tool(
-        "helm", "template", "x", str(HERE / "chart"), "--set", "image.repository=registry.example/r,image.tag=9"
-    )
+
+
+CHOSEN = """
+image: {repository: registry.example/r, tag: "9", pullPolicy: Always}
+imagePullSecrets: [{name: registry}]
+priorityClassName: high
+nodeSelector: {zone: a}
+affinity: {nodeAffinity: {}}
+tolerations: [{key: dedicated, operator: Exists}]
+seLinuxOptions: {type: spc_t}
+cni: {binaries: /var/lib/cni/bin, configuration: /var/lib/cni/net.d}
+resources: {daemon: {limits: {memory: 1Gi}}}
+server: https://192.0.2.1:6443
+healthPort: 16785
+podAnnotations: {a: b}
+podLabels: {c: d}
+"""
+
+
+def test_what_is_chosen_is_in_what_is_installed_and_in_what_takes_it_away(tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(CHOSEN)
+    chosen = yaml.safe_load(CHOSEN)
+    installed = rendered("-f", str(tmp_path / "values.yaml"))
+    for objects in (installed, rendered("-f", str(tmp_path / "values.yaml"), "--set", "uninstall=true")):
+        pod = daemon_set(objects)["spec"]["template"]["spec"]
+        for name in ("imagePullSecrets", "priorityClassName", "affinity", "tolerations"):
+            assert pod[name] == chosen[name]
+        assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "zone": "a"}
+        assert {"/var/lib/cni/bin", "/var/lib/cni/net.d"} <= {
+            one.get("hostPath", {}).get("path") for one in pod["volumes"]
+        }
+        for container in pod["containers"]:
+            assert (container["image"], container["imagePullPolicy"]) == ("registry.example/r:9", "Always")
+            assert container["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
+    meta = daemon_set(installed)["spec"]["template"]["metadata"]
+    assert meta["annotations"] == {"a": "b"} and meta["labels"] == {"app.kubernetes.io/name": "ripstop", "c": "d"}
+    made = containers(installed)
+    assert made["daemon"]["resources"]["limits"] == {"memory": "1Gi"}
+    for name in ("daemon", "agent"):
+        command = made[name]["command"]
+        assert "--server=https://192.0.2.1:6443" in command[: (*command, "--").index("--")]
+    assert "--health=127.0.0.1:16785" in made["agent"]["command"]
+    assert {made["agent"][probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")} == {16785}
+
+
+def test_no_profile_of_apparmor_that_containers_get_is_in_its_way() -> None:
+    """They let nobody write below /sys and /proc/sys: docker-default, cri-containerd.apparmor.d, crio-default."""
+    for name in ("ripstop.yaml", "uninstall.yaml"):
+        for container in containers(written(name)).values():
+            for mount in container["volumeMounts"]:
+                assert not mount["mountPath"].startswith(("/sys", "/proc")), (name, mount)
 
 
 @pytest.mark.parametrize("name", ["ripstop.yaml", "uninstall.yaml"])
@@ -121,9 +170,11 @@ def test_it_may_do_what_it_does_and_no_more() -> None:
     pod = daemon_set(written())["spec"]["template"]["spec"]
     assert pod["hostNetwork"] is True
     assert not {"hostPID", "hostIPC"} & pod.keys()
+    may = {"daemon": ["NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN"]}
     for name, container in containers(written()).items():
         context = container["securityContext"]
         assert context["capabilities"]["drop"] == ["ALL"], name
+        assert context["capabilities"].get("add", []) == may.get(name, [])
         assert context["allowPrivilegeEscalation"] is False
         assert context["readOnlyRootFilesystem"] is True
         assert "privileged" not in context

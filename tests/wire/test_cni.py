@@ -79,6 +79,11 @@ def test_what_cannot_be_is_refused_by_its_number(request_: bytes, code: Code) ->
     assert refused(request_) is code
 
 
+def test_a_nest_of_objects_without_end_is_refused() -> None:
+    assert refused(body().replace(b"{", b'{"a":' * 100_000, 1)) is Code.DECODE
+    assert refused(body(padding=0).replace(b'"padding": 0', b'"padding": ' + b"[" * 5000 + b"]" * 5000)) is Code.DECODE
+
+
 def test_gc_needs_a_list_and_takes_either_spelling() -> None:
     one = [{"containerID": "c1", "ifname": "eth0"}]
     for key in ("cni.dev/valid-attachments", "cni.dev/attachments"):
@@ -176,6 +181,11 @@ def test_a_pod_may_choose_its_guard_where_its_namespace_may(request_: bytes, gua
 def test_and_is_refused_what_it_may_not_have(request_: bytes) -> None:
     assert refused(request_) is Code.CONFIG
     assert decode(request_.replace(b"ADD", b"DEL", 1)).container == "c1"
+
+
+def test_the_version_of_what_cannot_be_read_is_ours() -> None:
+    for config in (b"", b"nonsense", b'{"a":' * 100_000):
+        assert version_of(b"ADD\0c1\0/n\0eth0\0\0" + config) == VERSIONS[-1]
 
 
 def test_a_bug_is_told_in_the_version_of_the_question_and_asks_to_come_again() -> None:

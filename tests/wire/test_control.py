@@ -215,6 +215,12 @@ def test_fields_that_a_newer_peer_appends_are_passed_over() -> None:
     assert decode_body(longer) == Heartbeat()
 
 
+def test_a_nest_of_arrays_without_end_raises_protocol_errors_only() -> None:
+    appended = b"\x92\x02" + b"\x91" * 100_000 + b"\x00"
+    with pytest.raises(ProtocolError):
+        decode_body(appended)
+
+
 def test_an_entry_under_a_key_that_is_not_its_own_is_refused() -> None:
     name = PeerName("0" * 16)
     entry = Entry("peer/" + "f" * 16, 1, PeerRecord(name, 1, "", (), 1, ShortId(1)))

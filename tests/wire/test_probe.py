@@ -83,6 +83,15 @@ def test_truncated_probe_is_refused_or_whole(length: int) -> None:
         assert length < 150
 
 
+def test_a_nest_of_arrays_without_end_is_refused() -> None:
+    frame = encode(PROBE, LOCAL, REMOTE)
+    at = frame.index(b"RpP1") + 6
+    length = int.from_bytes(frame[at - 2 : at])
+    message = bytes([frame[at] + 1]) + frame[at + 1 : at + length] + b"\x91" * 5000 + b"\x00"
+    with pytest.raises(ProtocolError, match="probe"):
+        decode(frame[: at - 2] + len(message).to_bytes(2) + message)
+
+
 def test_other_destination_is_no_probe() -> None:
     frame = encode(PROBE, LOCAL, REMOTE)
     with pytest.raises(ProtocolError, match="no probe"):

@@ -2,6 +2,8 @@
 
 The cookie keeps several instances on one machine apart without anybody choosing names, and is never used again
 after the namespace is gone, so a new instance cannot adopt what belonged to a dead namespace.
+
+In a container bpffs is elsewhere: AppArmor's profiles for containers let them write nothing below `/sys`.
 """
 
 import ctypes
@@ -16,7 +18,8 @@ from ripstop.kernel import netns
 from ripstop.kernel.netns import outer_processes
 
 _BPF_FS_MAGIC = 0xCAFE4A11  # include/uapi/linux/magic.h
-_MOUNT_POINT = "/sys/fs/bpf"
+MOUNTS = ("/sys/fs/bpf", "/mnt/sys/fs/bpf")  # the second is where the manifest for Kubernetes has it
+_MOUNT_POINT = MOUNTS[0]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,8 +71,9 @@ def remove(directory: Path) -> None:
 
 def _find() -> Path | None:
     for view in ("", *(f"/proc/{pid}/root" for pid in outer_processes())):
-        if _is_bpffs(view + _MOUNT_POINT):
-            return Path(view + _MOUNT_POINT)
+        for place in MOUNTS:
+            if _is_bpffs(view + place):
+                return Path(view + place)
     return None
 
 

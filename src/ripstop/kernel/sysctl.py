@@ -19,7 +19,7 @@ def write(name: str, value: str) -> None:
     try:
         _write(first, value)
     except OSError as error:
-        if error.errno != errno.EROFS or not os.path.exists(second):  # noqa: PTH110
+        if error.errno not in (errno.EROFS, errno.EACCES) or not os.path.exists(second):  # noqa: PTH110
             raise
         _write(second, value)
 

@@ -159,7 +159,7 @@ class Agent:
         except RefusedError as error:
             if error.status != 404 or not complete:
                 raise
-            moved = 0  # nobody here has heard of it, so it owned nothing, or somebody has it already
+            moved = 0  # nobody here has heard of it, so it owned nothing; or somebody else has what it owned
         log.info("node %s (peer %s) is gone: %d addresses taken over", lease.node, lease.peer, moved)
 
     def _restart(self, why: str) -> None:

@@ -217,7 +217,7 @@ def version_of(body: bytes) -> str:
     """Return in which version to tell of an error: that of the configuration, if it says one that we speak."""
     try:
         said = msgspec.json.decode(body.split(b"\0", 5)[-1], type=_Version).said
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return VERSIONS[-1]
     return said if said in VERSIONS else VERSIONS[-1]
 
@@ -243,7 +243,7 @@ def _config(text: bytes) -> Config:
         raise CniError(Code.CONFIG, f"the configuration is larger than {MAX_CONFIG} bytes")
     try:
         return msgspec.json.decode(text, type=Config)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CniError(Code.DECODE, f"cannot read the configuration: {error}") from None
 
 

@@ -93,5 +93,5 @@ def _previous(request: Request) -> _Result:
         return _Result()
     try:
         return msgspec.json.decode(text, type=_Result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CniError(Code.DECODE, f"cannot read prevResult: {error}") from None

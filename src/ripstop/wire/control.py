@@ -44,7 +44,7 @@ def decode_body(body: bytes) -> Message:
     """
     try:
         message = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: arrays nested too deep
         raise ProtocolError(f"not a message: {error}") from None
     check_message(message)
     return message

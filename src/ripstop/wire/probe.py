@@ -82,7 +82,7 @@ def decode(frame: bytes) -> Probe:
         raise ProtocolError(f"probe with {len(message)} bytes of message, want {length}")
     try:
         probe = _decoder.decode(message)
-    except msgspec.DecodeError as error:  # ValidationError is one too
+    except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is one of the first
         raise ProtocolError(f"probe: {error}") from None
     check_probe(probe)
     return probe

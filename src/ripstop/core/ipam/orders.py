@@ -114,6 +114,8 @@ class Orders:
                 self._removals.append(order)
             elif any(key in self._succession.taking for key in order.keys):
                 out.answer(order.request, ConflictError(f"not all is taken over: {why}; the rest goes on by itself"))
+            elif all(map(self._is_anothers, order.keys)):
+                out.answer(order.request, NotFoundError(f"nothing was taken over: {why}"))
             else:
                 out.answer(order.request, ConflictError(f"nothing was taken over: {why}"))
 
@@ -146,6 +148,11 @@ class Orders:
             out.answer(self._reset.request, NotReadyError("the peer that takes over has not confirmed; try again"))
             self._succession.stay()
             self._reset, self.gave_up_leaving = None, True
+
+    def _is_anothers(self, key: Key) -> bool:
+        """Return whether somebody else is known to have what an owner had."""
+        off = self._succession.gone.get(key)
+        return off is not None and off.done and off.heir != self._succession.own
 
     def _keys(self, names: Sequence[PeerName]) -> list[Key]:
         """Return every owner that these peers are or have been."""
