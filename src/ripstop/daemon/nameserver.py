@@ -265,10 +265,15 @@ def dismiss(run_dir: Path) -> bool:
 
 
 def _start(fd: int, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start the process that listens to us at a descriptor; none of asyncio's, which would die with us."""
+    """Start the process that listens to us at a descriptor; none of asyncio's, which would die with us.
+
+    In a session of its own: it has not our share of the processors.
+    """
     # -P: whatever lies in the current directory is not ours to import
     command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *arguments]
-    return subprocess.Popen(command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 async def _relay(process: "subprocess.Popen[bytes]") -> str:
