@@ -6,6 +6,7 @@ in meanwhile is heard before a timer judges that nothing came, and time in which
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from ripstop.core.effects import Answer, Effect, Save, Send
 from ripstop.core.errors import RequestError
@@ -13,7 +14,7 @@ from ripstop.core.events import CancelRequested, Event
 from ripstop.core.names import RequestId
 from ripstop.core.node import Node
 from ripstop.core.owntime import OwnTime
-from ripstop.daemon.shell import Shell
+from ripstop.daemon.shell import Performed
 from ripstop.store.sqlite import StoreError
 
 MAX_BATCH = 256  # events that are worked off before anything of them is performed
@@ -26,10 +27,24 @@ class StorageError(RequestError):
     status = 507
 
 
+class Hands(Protocol):
+    """What the driver needs of a shell."""
+
+    def save(self, items: tuple[tuple[str, bytes | None], ...]) -> None:
+        """Write to disk.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+
+    def perform(self, effect: Performed) -> None:
+        """Do one thing."""
+
+
 class Driver:
     """One node, one inbox, one shell; nothing else touches the node."""
 
-    def __init__(self, node: Node, shell: Shell) -> None:
+    def __init__(self, node: Node, shell: Hands) -> None:
         self.node = node
         self._shell = shell
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -114,15 +129,16 @@ class Driver:
     def _perform(self, effects: list[Effect]) -> None:
         """Save everything in one transaction, then perform the rest in order.
 
-        If the disk refuses, nothing is promised to anybody, near or far.
+        If the disk refuses, nothing is promised to anybody, near or far; what is only remembered holds nobody up.
         """
         failure: StorageError | None = None
-        items = [item for effect in effects if isinstance(effect, Save) for item in effect.items]
-        if items:
+        saves = [effect for effect in effects if isinstance(effect, Save)]
+        if saves:
             try:
-                self._shell.save(tuple(items))
+                self._shell.save(tuple(item for save in saves for item in save.items))
             except StoreError as error:
-                failure = StorageError(f"{error}; nothing was done")
+                if any(save.promised for save in saves):
+                    failure = StorageError(f"{error}; nothing was done")
         for effect in effects:
             match effect:
                 case Answer(request, result):
