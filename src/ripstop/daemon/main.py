@@ -189,7 +189,7 @@ class _Daemon:
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
-            cni = Cni(config, driver, containers, self._kernel, host)
+            cni = Cni(config, driver, containers, self._kernel, host, membership)
             await cni.catch_up()
             app = server.application(controller.handlers(), metrics.text)
             gc.freeze()  # what is there now stays; to look through it for garbage stops everything for 40 ms
