@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ripstop.kernel import bpf_clsact, bpf_tc, bpf_tcx
+from ripstop.kernel import bpf_clsact, bpf_kept, bpf_tc, bpf_tcx
+from ripstop.kernel.abi import abi_hash
 from ripstop.kernel.bpf import library
 from tests.kernel.switches import Host, Lab
 
@@ -63,6 +64,7 @@ def test_a_program_is_replaced_and_taken_off(lab: Lab) -> None:
     with host.namespace.entered():
         before = bpf_tc.attached_program(device)
         host.switch.close()
+    bpf_kept.forget(host.pins / abi_hash())  # else they are taken over
     host.open()
     ping(lab)
     with host.namespace.entered():

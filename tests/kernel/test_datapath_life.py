@@ -132,16 +132,47 @@ def test_adopted_switch_knows_what_it_knew(lab: Lab) -> None:
     host.containers[0].run(f"ping -c 1 -W 2 {other.containers[0].address}")
 
 
-def test_adoption_replaces_the_programs(lab: Lab) -> None:
-    host = lab.hosts[0]
+def attached(host: Host) -> list[int | None]:
+    """Return the program of each device of a switch."""
     with host.namespace.entered():
         devices = [*host.switch.ports(), *host.switch.underlays(), socket.if_nametoindex("ripstop-vx")]
-        before = [attached_program(ifindex) for ifindex in devices]
-        host.switch.close()
+        return [attached_program(ifindex) for ifindex in devices]
+
+
+def reopen(host: Host) -> None:
+    """Let go of a switch and adopt it."""
+    host.switch.close()
+    with host.namespace.entered():
         host.datapath = Datapath.open(host.pins, PORT)
-        after = [attached_program(ifindex) for ifindex in devices]
+
+
+def test_adoption_takes_over_the_programs_of_the_same_build(lab: Lab) -> None:
+    source, target = lab.hosts
+    before = attached(source)
+    with nothing_lost(source.containers[0], target.containers[1]):
+        for _ in range(10):
+            reopen(source)
+    assert None not in before
+    assert attached(source) == before
+
+
+@pytest.mark.parametrize("missing", ["whole", "a program"])
+def test_adoption_replaces_programs_of_another_build_or_incomplete_ones(lab: Lab, missing: str) -> None:
+    source, target = lab.hosts
+    before = attached(source)
+    (kept,) = source.pins.glob("*/programs-*")
+    if missing == "whole":
+        kept.rename(kept.with_name("programs-0123456789abcdef"))
+    else:
+        next(kept.iterdir()).unlink()
+    with nothing_lost(source.containers[0], target.containers[1]):
+        reopen(source)
+    after = attached(source)
     assert None not in before + after
     assert set(before).isdisjoint(after)
+    assert [path.name for path in source.pins.glob("*/programs-*")] == [kept.name]
+    reopen(source)
+    assert attached(source) == after
 
 
 def test_a_promoted_port_is_what_it_was(lab: Lab) -> None:

@@ -1,6 +1,6 @@
 """Groups in whole meshes: hosts join and leave while everything goes wrong; after that, trees lead to members alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -20,7 +20,7 @@ from ripstop.core.multicast.tables import Delivery
 from ripstop.core.names import MulticastIp, PeerName, PortId, SourceIp
 from ripstop.core.node import Node, NodeConfig
 from ripstop.sim.kernel import follow_group
-from ripstop.sim.world import PORT, World
+from ripstop.sim.world import PORT, Core, World
 from tests.sim.meshes import address, peer_name
 
 HOSTS = 6
@@ -57,9 +57,11 @@ class Fabric:
         self._tell(name, FormerRows(tuple(r for r in host.kernel.rows.values() if isinstance(r, Delivery))))
 
     def _tell(self, name: PeerName, event: Event) -> None:
-        core = self.world.hosts[name].core
-        if isinstance(core, Node):
-            self.world.perform(name, core.receive(event, self.world.now))
+        def take(core: Core, now: float) -> Sequence[Effect | Internal]:
+            assert isinstance(core, Node)
+            return core.receive(event, now)
+
+        self.world.let(name, take)
 
     def _watch(self, name: PeerName, effect: Effect | Internal, now: float) -> None:
         if isinstance(effect, SendQuery) and effect.family is Family.IPV4:
@@ -187,4 +189,30 @@ def test_joins_are_known_within_a_moment() -> None:
     fabric.check()
     fabric.want(fabric.names[3], PORTS[0], GROUPS[0], NOTHING)
     world.run(0.1)
+    fabric.check()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3.0, 12.0, 60.0])
+@pytest.mark.parametrize("paused", [1, HOSTS])
+def test_daemons_that_do_not_run_for_a_while_take_nothing_back(paused: int, seconds: float) -> None:
+    """Neither what hosts would have confirmed, had they been asked, nor the paths that were not probed meanwhile."""
+    fabric = Fabric(3)
+    world, names = fabric.world, fabric.names
+    for name in names:
+        for port, wanted in zip(PORTS, WISHES[1:], strict=False):
+            fabric.want(name, port, GROUPS[names.index(name) % 3], wanted)
+    assert world.run(30.0, fabric.is_whole)
+    world.run(10.0)
+    fabric.check()
+    kernels = [world.hosts[name].kernel for name in names]
+    before = [(kernel.tables, dict(kernel.rows)) for kernel in kernels]
+    for name in names[:paused]:
+        world.pause(name)
+    for number, name in enumerate(names[:paused]):
+        world.at(world.now + seconds + 0.1 * number, partial(world.resume, name))
+    end = world.now + seconds
+    while world.now < end + 40.0:
+        is_over = end - 0.1 < world.now < end + 2.0  # then hosts answer within 10 ms, which might put it right again
+        world.run(0.004 if is_over else 0.05)
+        assert [(kernel.tables, kernel.rows) for kernel in kernels] == before
     fabric.check()

@@ -9,8 +9,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
+from ripstop.api.web import web
 from ripstop.core.errors import RipstopError
 
 log = logging.getLogger("ripstop.api")

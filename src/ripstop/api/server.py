@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from ripstop.api import scrape as scraping
 from ripstop.api.routes import CALLS, Call
 from ripstop.api.scrape import Scrape
 from ripstop.api.types import ErrorAnswer
+from ripstop.api.web import web
 from ripstop.core.errors import RequestError, RipstopError
 
 log = logging.getLogger("ripstop.api")

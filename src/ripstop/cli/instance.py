@@ -15,6 +15,9 @@ LOG_FILE = "ripstop.log"  # in the state directory
 
 def daemon(args: argparse.Namespace) -> int:
     """Run the daemon in this process until it is told to end."""
+    from ripstop.daemon import priority
+
+    priority.take()  # first: most of what a start costs is to read the rest of the program
     from ripstop.daemon.main import run
 
     return run(make_config(args))

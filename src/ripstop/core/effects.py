@@ -87,6 +87,7 @@ class Save:
     """Put these on disk in one transaction before anything after them is performed; None deletes."""
 
     items: tuple[tuple[str, bytes | None], ...]
+    promised: bool = True  # others are about to rely on it; else it can be learnt again, and holds nothing up
 
 
 @dataclass(frozen=True, slots=True)

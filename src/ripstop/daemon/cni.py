@@ -30,6 +30,7 @@ from ripstop.daemon.driver import Driver, StorageError
 from ripstop.daemon.guards import and_multicast
 from ripstop.daemon.host import Host
 from ripstop.daemon.kernel import KernelThread
+from ripstop.daemon.membership import Membership
 from ripstop.kernel.shaping import Limit
 from ripstop.store.sqlite import StoreError
 from ripstop.wire import cni_result
@@ -52,9 +53,10 @@ class Cni:
     """Answers the plugin."""
 
     def __init__(
-        self, config: Config, driver: Driver, containers: Containers, kernel: KernelThread, host: Host
-    ) -> None:
-        self._config, self._driver, self._containers = config, driver, containers
+        self, config: Config, driver: Driver, containers: Containers, kernel: KernelThread, host: Host,
+        membership: Membership,
+    ) -> None:  # fmt: skip
+        self._config, self._driver, self._containers, self._membership = config, driver, containers, membership
         self._kernel, self._host = kernel, host
         self._queue = config.run_dir / "cni"  # what was asked while we were away
         self._turns: dict[tuple[str, str], _Turn] = {}
@@ -181,10 +183,15 @@ class Cni:
             subnet = self._config.subnet if name == "default" else Range.parse(name)
         else:
             subnet = Range.parse(str(IPv4Interface(wanted).network))
+        exposure = self._containers.exposure
+        was_exposed = bool(exposure.record.addresses)
         try:
-            return await self._containers.exposure.gateway(subnet, WAIT)
+            found = await exposure.gateway(subnet, WAIT)
         except ConflictError as error:
             raise CniError(Code.LATER, f"this host is given an address right now: {error}") from None
+        if not was_exposed:
+            await self._membership.rejoin()
+        return found
 
     async def _check(self, request: Request) -> None:
         expected = cni_result.expected(request)

@@ -114,7 +114,7 @@ class Controller:
             found.append("the datapath's tables are not written yet")
         found += [
             f"target {target.address} is not connected: {target.error or target.state}"
-            for target in views.targets(self._node.mesh)
+            for target in views.targets(self._node.mesh, self._driver.now)
             if target.state != "connected"
         ]
         found += [
@@ -154,7 +154,7 @@ class Controller:
 
     async def targets(self, _request: None) -> list[types.Target]:
         """Answer `targets`."""
-        return views.targets(self._node.mesh)
+        return views.targets(self._node.mesh, self._driver.now)
 
     async def ipam(self, _request: None) -> types.IpamStatus:
         """Answer `ipam`."""
@@ -177,7 +177,7 @@ class Controller:
             peers=tuple(views.peers(self._node.mesh)),
             connections=tuple(views.connections(self._node.mesh)),
             routes=tuple(views.routes(self._node.mesh)),
-            targets=tuple(views.targets(self._node.mesh)),
+            targets=tuple(views.targets(self._node.mesh, self._driver.now)),
             ipam=views.ipam(self._node),
             ports=tuple(await self._ports(self._containers.ports)),
             multicast=await self._membership.status(),
@@ -291,17 +291,17 @@ class Controller:
         if not targets and not request.replace:
             raise RequestError("connect to whom? give at least one ADDRESS[:PORT]")
         await self._driver.done(ConnectRequested(targets, request.replace))
-        return views.targets(self._node.mesh)
+        return views.targets(self._node.mesh, self._driver.now)
 
     async def forget(self, request: types.TargetsRequest) -> list[types.Target]:
         """Answer `forget`."""
         targets = tuple(parse_target(text, self._config.port) for text in request.targets)
-        known = [target.address for target in views.targets(self._node.mesh)]
+        known = [target.address for target in views.targets(self._node.mesh, self._driver.now)]
         for target in targets:
             if str(target) not in known:
                 raise RequestError(f"{target} is no target; `ripstop status targets` lists them")
         await self._driver.done(ForgetRequested(targets))
-        return views.targets(self._node.mesh)
+        return views.targets(self._node.mesh, self._driver.now)
 
     async def down(self, _request: None) -> None:
         """Answer `down`: the answer leaves, then everything goes."""

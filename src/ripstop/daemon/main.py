@@ -178,9 +178,7 @@ class _Daemon:
             await containers.adopt()  # before anybody is talked to: our word to others says what containers here hold
             names = Names(config, store, driver, holders, containers, name_server)
             names.restore()
-            works = [driver.run(), reconciler.run(), sensors.run(), aftermath.run()]
-            if name_server:
-                works.append(name_server.run())
+            works = (driver.run(), reconciler.run(), sensors.run(), aftermath.run())
             running = [tasks.create_task(work) for work in works]
             await driver.done(FormerRows(former))  # and all before it: whoever asks for the status finds us in it
             membership = Membership(config, store, driver, self._kernel, host, containers)
@@ -191,13 +189,15 @@ class _Daemon:
                 self._go_down,
             )  # fmt: skip
             metrics = Metrics(node, self._kernel, host, containers, controller, membership, shell, control, sensors)
-            cni = Cni(config, driver, containers, self._kernel, host)
+            cni = Cni(config, driver, containers, self._kernel, host, membership)
             await cni.catch_up()
             app = server.application(controller.handlers(), metrics.text)
             gc.freeze()  # what is there now stays; to look through it for garbage stops everything for 40 ms
             listener = listen(config.plugin_socket)  # first: who finds the other one may have the plugin called
             runner = await server.serve(app, config.socket)
             plugins = tasks.create_task(PluginServer(listener, cni.serve, breakdown).run())
+            if name_server:  # only now: a start of its own; after a restart the former one answers on meanwhile
+                running.append(tasks.create_task(name_server.run()))
             await cni.catch_up()  # what a plugin kept before it could see that we are back
             if scrapes is not None:
                 running.append(tasks.create_task(ScrapeServer(scrapes, metrics.text).run()))

@@ -31,6 +31,7 @@ log = logging.getLogger("ripstop.dns")
 
 CHUNK = 1000  # names in one message
 SILENCE = 10.0  # seconds without a report (there is one each second) after which it is killed
+_SILENCES = 4  # that make up those seconds; while we do not run ourselves, one passes at most
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds until a dead one is started again, doubling
 _STEADY = 60.0  # seconds after which a death is the first one again
 _READ = 64 * 1024  # bytes
@@ -199,15 +200,20 @@ class NameServer:
     async def _hear(self, reader: asyncio.StreamReader) -> str:
         """Take reports until there are no more; return why it must be killed, if it must."""
         frames = Frames(msgspec.msgpack.Decoder(Report))
+        silences = 0
         try:
-            while True:
-                async with asyncio.timeout(self._silence):
-                    received = await reader.read(_READ)
+            while silences < _SILENCES:
+                try:
+                    async with asyncio.timeout(self._silence / _SILENCES):
+                        received = await reader.read(_READ)
+                except TimeoutError:
+                    silences += 1
+                    continue
+                silences = 0
                 if not received:
                     return ""
                 for report in frames.feed(received):
                     self._heard(report)
-        except TimeoutError:
             return f"said nothing for {self._silence:g} s"
         except OSError:  # it died with something unread
             return ""
@@ -259,10 +265,15 @@ def dismiss(run_dir: Path) -> bool:
 
 
 def _start(fd: int, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start the process that listens to us at a descriptor; none of asyncio's, which would die with us."""
+    """Start the process that listens to us at a descriptor; none of asyncio's, which would die with us.
+
+    In a session of its own: it has not our share of the processors.
+    """
     # -P: whatever lies in the current directory is not ours to import
     command = [sys.executable, "-P", "-m", "ripstop.dns.main", str(fd), *arguments]
-    return subprocess.Popen(command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 async def _relay(process: "subprocess.Popen[bytes]") -> str:

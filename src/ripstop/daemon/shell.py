@@ -18,6 +18,8 @@ from ripstop.wire import probe, snoop
 log = logging.getLogger("ripstop.mesh")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+Performed = Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | Serve | UseMtu | Notice
+
 
 class Shell:
     """The hands of the driver."""
@@ -41,9 +43,7 @@ class Shell:
         self.sent_queries = dict.fromkeys(Family, 0)
         self.disk_problem = ""  # shown in status while it lasts
 
-    def perform(
-        self, effect: Dial | Send | Close | SendProbe | Publish | Distribute | SendQuery | Serve | UseMtu | Notice
-    ) -> None:
+    def perform(self, effect: Performed) -> None:
         """Do one thing; never fails, what goes wrong comes back as an event or shows in status."""
         match effect:
             case Dial() | Send() | Close():

@@ -1,7 +1,5 @@
 """From the core's views to the API's types: names for people, text for addresses, milliseconds."""
 
-import asyncio
-
 from ripstop.api import types
 from ripstop.core.address import format_address
 from ripstop.core.mesh.mesh import Mesh
@@ -44,9 +42,8 @@ def routes(mesh: Mesh) -> list[types.Route]:
     ]
 
 
-def targets(mesh: Mesh) -> list[types.Target]:
-    """Render what we dial by order of the user."""
-    now = asyncio.get_running_loop().time()
+def targets(mesh: Mesh, now: float) -> list[types.Target]:
+    """Render what we dial by order of the user; `now` is the node's time."""
     return [
         types.Target(str(target.endpoint), target.state, target.retry_in, target.error) for target in mesh.targets(now)
     ]

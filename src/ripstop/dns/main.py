@@ -6,6 +6,7 @@ When the daemon goes it goes too, or, told where to wait for who comes next, ans
 import argparse
 import gc
 import math
+import os
 import resource
 import signal
 import socket
@@ -166,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--allow", action="append", default=[])
     parser.add_argument("--resolv-conf", default="/etc/resolv.conf")
     parser.add_argument("--handover", type=Path)
+    nice = max(0, os.getpriority(os.PRIO_PROCESS, 0))  # not the daemon's: whoever asks much must not profit from it
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each question to others and each TCP client has one
     gc.disable()  # names are many, and there are no cycles: looking for them would cost answers

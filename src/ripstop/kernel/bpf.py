@@ -73,6 +73,8 @@ def library() -> ctypes.CDLL:
         "bpf_map_lookup_elem": (c_int, c_char_p, c_char_p),
         "bpf_map_update_elem": (c_int, c_char_p, c_char_p, c_uint64),
         "bpf_map_delete_elem": (c_int, c_char_p),
+        "bpf_obj_get": (c_char_p,),
+        "bpf_obj_pin": (c_int, c_char_p),
         "bpf_map_lookup_batch": (c_int, c_char_p, c_char_p, c_char_p, c_char_p, POINTER(c_uint32), c_void_p),
         "libbpf_probe_bpf_helper": (c_int, c_int, c_void_p),
         "libbpf_probe_bpf_map_type": (c_int, c_void_p),

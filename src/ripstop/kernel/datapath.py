@@ -18,7 +18,7 @@ from typing import assert_never
 from ripstop.core.errors import KernelError, StartError
 from ripstop.core.names import ShortId, UnderlayIp
 from ripstop.core.overlay.forwarding import ForwardingTables
-from ripstop.kernel import abi, bpf, bpf_tc, sysctl
+from ripstop.kernel import abi, bpf, bpf_kept, bpf_tc, sysctl
 from ripstop.kernel.abi import ConfigFlags, CounterClass, DeviceFlags, DropReason
 from ripstop.kernel.datapath_tables import Image, Put, Remove, UseOwn, departed, image, parse_address, steps
 from ripstop.kernel.groups import Groups
@@ -26,6 +26,7 @@ from ripstop.kernel.guards import Guard, Guards
 from ripstop.kernel.ring import RingReader
 
 OBJECT = Path(__file__).parent / "objects" / "overlay.bpf.o"
+PROGRAMS = ("from_port", "from_guarded", "from_underlay", "from_companion")
 MAX_AGE = 600.0  # seconds until a MAC that was not seen is forgotten; IEEE 802.1Q has 300 and allows up to 10^6
 
 _ZERO = (0).to_bytes(4, "little")
@@ -81,7 +82,7 @@ class _Config:
 class Datapath:
     """One host's switch.  Made by `open`; methods are idempotent and safe to repeat after an error."""
 
-    def __init__(self, pins: Path, loaded: bpf.LoadedObject, fast: bool) -> None:
+    def __init__(self, pins: Path, loaded: bpf.LoadedObject | bpf_kept.KeptObject, fast: bool) -> None:
         self._pins = pins
         self._loaded = loaded
         self._fast = fast
@@ -117,12 +118,17 @@ class Datapath:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise KernelError("make pin directory", str(home), error.errno or errno.EIO) from None
-        datapath = cls(home, bpf.OpenObject(OBJECT).load(home, abi.PINNED), fast)
+        build = bpf_kept.digest(OBJECT)
+        kept = bpf_kept.find(home, build, abi.PINNED, PROGRAMS)
+        loaded = kept or bpf.OpenObject(OBJECT).load(home, abi.PINNED)
+        datapath = cls(home, loaded, fast)
         try:
             datapath._adopt(vxlan_port, max_age)
         except KernelError:
             datapath.close()
             raise
+        if isinstance(loaded, bpf.LoadedObject):
+            bpf_kept.keep(loaded, home, build, PROGRAMS)
         return datapath
 
     def attach_underlay(self, ifindex: int) -> None:
@@ -321,6 +327,7 @@ class Datapath:
         for ifindex, _ in self._devices.values():
             bpf_tc.detach_ingress(ifindex)
         self.close()
+        bpf_kept.forget(self._pins)
         bpf.unpin(self._pins, abi.PINNED)
         with suppress(OSError):
             self._pins.parent.rmdir()

@@ -30,6 +30,7 @@ from ripstop.core.events import (
 )
 from ripstop.core.names import ConnectionId, PeerName, UnderlayIp
 from ripstop.core.overlay.mtu import path_mtu
+from ripstop.core.owntime import OwnTime
 from ripstop.sim.kernel import FakeKernel
 from ripstop.sim.network import Underlay
 from ripstop.wire.control import decode_body, encode
@@ -65,6 +66,7 @@ class Core(Protocol):
 
 Make = Callable[[PeerName, Mapping[str, bytes], float, Random], Core]  # host, its disk, now, chance
 Watch = Callable[[PeerName, Effect | Internal, float], None]
+Act = Callable[[Core, float], Sequence[Effect | Internal]]  # by a core, at its own time
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class Host:
     container_mtu: int = 0  # bytes
     published: int = 0  # how often tables were
     life: int = 0  # counts starts of the daemon; what was meant for an earlier one is void
+    time: OwnTime = field(default_factory=OwnTime)  # of the daemon
+    missed: list[Act] | None = None  # what happened to the daemon since it was paused; None: it runs
     last_connection: int = 0
     wake_at: float = math.inf
     ticked_at: float = -math.inf
@@ -151,6 +155,7 @@ class World:
         assert host.core is None
         host.is_on = True
         host.life += 1
+        host.time, host.missed = OwnTime(), None
         host.wake_at = math.inf
         host.core = self._make(name, dict(host.disk), self.now, Random(self._rng.getrandbits(64)))
         self._deliver(host, UnderlayChanged(host.addresses, host.mtu))
@@ -162,6 +167,20 @@ class World:
         for key, stream in list(self._streams.items()):
             if key[:2] == (name, host.life):
                 self._break(stream, self._end_of(stream, key[2], host), "closed by the peer")
+
+    def pause(self, name: PeerName) -> None:
+        """Keep the daemon from running; what comes for it waits, and its kernel goes on."""
+        self.hosts[name].missed = []
+
+    def resume(self, name: PeerName) -> None:
+        """Let the daemon run on: it hears all that waited, then does what is due."""
+        host = self.hosts[name]
+        missed, host.missed = host.missed or [], None
+        if host.core is not None:
+            self._look(host, host.core)
+            for act in missed:
+                self.let(name, act)
+            self._arm(host)
 
     def crash(self, name: PeerName, *, lose_disk: bool = False) -> None:
         """Switch the machine off: nobody is told."""
@@ -190,6 +209,16 @@ class World:
     def perform(self, name: PeerName, effects: Sequence[Effect | Internal]) -> None:
         """Perform what the core of a host returned when it was asked past the world."""
         self._perform(self.hosts[name], effects)
+
+    def let(self, name: PeerName, act: Act) -> None:
+        """Let the core of a host, if there is one, do something now, or when it runs again; its effects happen."""
+        host = self.hosts[name]
+        if host.core is None:
+            return
+        if host.missed is not None:
+            host.missed.append(act)
+        else:
+            self._perform(host, act(host.core, self._look(host, host.core)))
 
     def carry(self, local: UnderlayIp, remote: UnderlayIp) -> FakeKernel | None:
         """Return whose kernel gets a frame, as things are now; None if nobody."""
@@ -222,30 +251,33 @@ class World:
         if host.core is not None:
             self.happened += 1
             self._note(host, event)
-            self._perform(host, host.core.receive(event, self.now))
+            self.let(host.name, lambda core, now: core.receive(event, now))
 
     def _wake(self, host: Host, life: int, when: float) -> None:
-        if host.core is None or host.life != life or host.wake_at != when:
+        if host.core is None or host.life != life or host.wake_at != when or host.missed is not None:
             return
         host.wake_at = math.inf
-        if self.now >= host.core.deadline:
+        if (now := self._look(host, host.core)) >= host.core.deadline:
             host.ticks = host.ticks + 1 if host.ticked_at == self.now else 0
             host.ticked_at = self.now
             if host.ticks > STUCK:
                 raise RuntimeError(f"{host.name} is stuck at {self.now}: its deadline does not move on")
             self._note(host, "tick")
-            self._perform(host, host.core.tick(self.now))
+            self._perform(host, host.core.tick(now))
         else:
             self._arm(host)
 
     def _arm(self, host: Host) -> None:
         if host.core is None or host.core.deadline == math.inf:
             return
-        when = max(self.now, host.core.deadline)
+        when = max(self.now, host.time.clock(host.core.deadline))
         if when < host.wake_at or host.wake_at < self.now:
             host.wake_at = when
             life = host.life
             self.at(when, lambda: self._wake(host, life, when))
+
+    def _look(self, host: Host, core: Core) -> float:
+        return host.time.look(self.now, core.deadline)
 
     def _note(self, host: Host, what: object) -> None:
         if self._trace:

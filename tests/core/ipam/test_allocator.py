@@ -178,6 +178,26 @@ def test_without_a_quorum_it_says_how_many_are_missing() -> None:
     assert allocator.status().waiting == ()
 
 
+def test_who_only_observes_says_so() -> None:
+    allocator = Allocator(A, UNIVERSE, Observer(), {}, 0.0, Random(1))
+    allocator.set_reachable([B], 0.0)
+    assert answers(allocator.allocate(REQUEST, ONE, UNIVERSE, 2.0, 0.0)) == []
+    (error,) = answers(allocator.tick(2.0))
+    assert isinstance(error, NotReadyError)
+    assert "this host only observes" in str(error)
+    assert allocator.status().why == str(error)
+
+
+def test_free_addresses_are_those_that_containers_can_get() -> None:
+    allocator = Allocator(A, UNIVERSE, Seed((A,)), {}, 0.0, Random(1))
+    given: list[object] = [*answers(allocator.allocate(REQUEST, ONE, UNIVERSE, 0.0, 0.0))]
+    while (free := allocator.status().free) > 0:
+        (address,) = answers(allocator.allocate(REQUEST, ContainerId(f"c{free}"), UNIVERSE, 0.0, 0.0))
+        given.append(address)
+        assert allocator.status().free == free - 1
+    assert given == list(range(UNIVERSE.start + 1, UNIVERSE.end - 1))
+
+
 def test_whoever_cancels_gets_no_answer_and_keeps_nothing() -> None:
     allocator = Allocator(A, UNIVERSE, Consensus(2), {}, 0.0, Random(1))
     allocator.allocate(REQUEST, ONE, UNIVERSE, 2.0, 0.0)

@@ -1,15 +1,20 @@
 """Streams while links are cut and daemons are killed, and what is remembered afterwards."""
 
 import contextlib
+import os
+import signal
+import time
 from collections.abc import Iterator
 
 from ripstop.lab.lab import Lab
 from ripstop.lab.traffic import feeding
+from tests.e2e.conftest import lab_name
 from tests.e2e.multicast.sockets import Member
 from tests.e2e.multicast.taps import goes_to, spread
 from tests.e2e.polling import eventually
 
 RATE = 2000  # packets a second
+STOPPED = 7.0  # seconds; what hosts said holds for 5 where they are asked every 2
 
 
 @contextlib.contextmanager
@@ -81,3 +86,21 @@ def test_memberships_outlive_all_daemons(lab: Lab, group: str) -> None:
     goes_to(lab, "h1c1", group, {"h1>h2", "h2c2"})  # the others have left
     lab.host("h2").ripstop("multicast", "leave", *static)
     goes_to(lab, "h1c1", group, set(), seconds=5)  # what the kernel had from before the restart is asked about
+
+
+def test_daemons_that_get_no_processor_for_long_take_nothing_back(group: str) -> None:
+    """As long as hosts would have been asked twice, had there been anybody to ask them."""
+    with Lab(hosts=3, name=lab_name(), containers=2, topology="chain", flags=("--multicast-query-interval=2",)) as lab:
+        sender, *receivers = lab.containers
+        with feeding(sender, receivers, group, group=True, rate=RATE, seconds=100, idle=30) as feed:
+            feed.wait_until_heard()
+            pids = [pid for host in lab.hosts if (pid := host.daemon_pid())]
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(STOPPED)
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            for host in lab.hosts:
+                host.wait()
+            sent, received = feed.stop()
+    assert [(each.sent, each.lost, each.duplicated) for each in received] == [(sent.sent, 0, 0)] * len(receivers)

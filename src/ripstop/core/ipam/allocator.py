@@ -301,7 +301,7 @@ class Allocator:
     def status(self) -> AllocatorStatus:
         """Return all there is to see."""
         ring, estate = self._estate.ring, self._estate
-        free = estate.free(self._universe)
+        free = estate.free(usable(self._universe))
         return AllocatorStatus(
             universe=self._universe,
             ring=ring.id if ring else "",

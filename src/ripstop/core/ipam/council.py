@@ -51,6 +51,11 @@ class Council:
         """When the election needs another `step`, in seconds."""
         return inf if self._ballot.ring else self._election.deadline
 
+    @property
+    def votes(self) -> bool:
+        """Whether this peer takes part in dividing the addresses; else it waits for others to have done it."""
+        return self._votes
+
     def electors(self, reachable: Mapping[PeerName, None]) -> tuple[int, int]:
         """Return how many peers are here to agree on a first ring, with ourselves, and how many it takes."""
         peers = self._peers(reachable)

@@ -74,6 +74,11 @@ class Search:
                 f"no ring yet: containers of {names} hold addresses of another range that overlaps {universe};"
                 " start all hosts with the same --range"
             )
+        if not self._council.votes:
+            return NotReadyError(
+                f"no ring yet: this host only observes, and none that it reaches has divided {universe};"
+                " connect it to one that does, or start it without --init observer"
+            )
         if known < quorum:
             return NotReadyError(
                 f"no ring yet: {known} of the {quorum} peers needed to divide {universe} are here;"

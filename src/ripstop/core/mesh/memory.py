@@ -127,7 +127,7 @@ class Memory:
         self._unsaved, self._keys = {}, {}
         self._save_at = now + SAVE_INTERVAL
         self.deadline = math.inf
-        return [Save(tuple(items))]
+        return [Save(tuple(items), promised=False)]
 
     def _schedule(self, now: float) -> None:
         self.deadline = min(self.deadline, max(now + SAVE_AFTER, self._save_at))

@@ -95,7 +95,7 @@ class Metrics:
         return MeshCounts(
             peers=peers,
             connections=connections,
-            targets=views.targets(mesh),
+            targets=await self._controller.targets(None),
             routes=len(mesh.routes()),
             settled=not self._controller.waiting(peers),
             problems=len(self._controller.problems()),
