@@ -409,7 +409,7 @@ class Succession:
     def doubtful(self) -> str:
         """Return what we wait for while in doubt, for people."""
         if not self.others:
-            return "this host looks for the others of its ring first, of whom it knows nobody; seconds if there are none"
+            return "this host looks first for others of its ring, of whom it knows nobody; if there are none, for 8 s"
         vouchers = self._vouchers()
         names = [self._name(peer) for peer in self._witnesses() if peer not in vouchers]
         why = "is new in the ring" if self._newcomer else "has restarted"
