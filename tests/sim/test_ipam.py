@@ -15,7 +15,7 @@ DAILY: dict[str, float] = {"allocate": 8, "claim": 2, "release": 4, "crash": 1, 
 DISASTERS = {"off": 1.0, "wipe": 0.5, "lose": 0.5, "back up": 0.5, "put back": 0.5, "remove": 1.5, "reset": 0.3}
 # Each broke an earlier build: an address given out twice, or one that nobody could have.
 FOUND = (4047, 4134, 4350, 4739, 5048, 5237, 6146, 6359, 31303, 97416, 403577, 505435, 508788, 1000617)
-FOUND_GROWING = (2252, 2792)
+FOUND_GROWING = (2252, 2792, 17692, 18015)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

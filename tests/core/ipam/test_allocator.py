@@ -434,7 +434,7 @@ def test_an_address_that_two_containers_hold_is_named_once() -> None:
     assert world.allocator(1).status().strays == ()
 
 
-def test_space_of_which_nobody_knows_the_owner_is_waited_for() -> None:
+def test_space_whose_owner_is_not_known_yet_is_its_former_owner_s() -> None:
     allocator = Allocator(A, UNIVERSE, Seed((A, B)), {}, 0.0, Random(1))
     allocator.tick(0.0)
     ring = allocator.status().ring
@@ -443,8 +443,8 @@ def test_space_of_which_nobody_knows_the_owner_is_waited_for() -> None:
     allocator.claim(RequestId(2), TWO, FIRST + 20, 2.0, 0.0)
     first, second = answers(allocator.tick(2.0))
     assert isinstance(first, NotReadyError)
-    assert "13 have no known owner yet" in str(first)
-    assert str(second) == "nobody is known to own address 10.32.0.20 yet"
+    assert f"{B} owns 14 of them and cannot be reached" in str(first)
+    assert str(second) == f"address 10.32.0.20 belongs to peer {B}, which cannot be reached"
 
 
 def test_a_rival_s_range_is_not_given_out_and_the_rest_goes_on() -> None:

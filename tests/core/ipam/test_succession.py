@@ -5,7 +5,7 @@ from random import Random
 from ripstop.core.address import Range
 from ripstop.core.effects import Tell
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
-from ripstop.core.ipam.messages import Word, WordWanted
+from ripstop.core.ipam.messages import SpaceWanted, Word, WordWanted
 from ripstop.core.ipam.paxos import Consensus
 from ripstop.core.names import RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
@@ -413,6 +413,21 @@ def test_the_living_speak_for_all_the_dead_that_an_heir_knows_of() -> None:
     effects = world.allocator(3).hear(two, wanted, world.now)
     (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
     assert {token.owner for _, token in word.tokens} == {one, peer_name(3)}
+
+
+def test_the_living_tell_an_heir_what_they_gave_away() -> None:
+    """Whoever has it may have been asked before it got it."""
+    world = ring_of(4)
+    births = {part.owner: part.stamped.token.birth for part in world.ring(3).segments}
+    one, two, four = peer_name(1), peer_name(2), peer_name(4)
+    given = next(part.range for part in world.ring(3).segments if part.owner == peer_name(3))
+    wanted = SpaceWanted(given.start + 1, given.start + 2, world.ring(3).id, 5, births[four])
+    world.allocator(3).hear(four, wanted, world.now)
+    asked = WordWanted(world.ring(3).id, 1, births[two], gone=((one, births[one], 0),))
+    world.power_off(1)
+    effects = world.allocator(3).hear(two, asked, world.now)
+    (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
+    assert (given.start + 1, four) in {(token.start, token.owner) for _, token in word.tokens}
 
 
 def test_one_that_came_back_and_died_for_good_can_be_written_off_after_all() -> None:

@@ -2,7 +2,7 @@
 
 A token counts where no other of higher rank speaks of the same address.  One that counts nowhere says nothing that the
 others do not say better; so it may go, and the entries of a ring stay as few as its ranges.  Whoever hears of some of
-the others late has a gap meanwhile: it knows less, but nothing wrong.
+the others late knows less meanwhile, but nothing wrong.
 
 A ring is over when everybody who could own something of it, its members and the owners in its tokens, says by ballot
 to be in another, and nobody says to be in this one; then its start and all its tokens go.  Whoever left a ring has

@@ -85,11 +85,11 @@ class Probate:
         self.identify(out)
         dead = {*succession.gone, *wanted.dead}
         births = {birth for _, birth in dead if birth}
-        known = [part.stamped for part in ring.segments]
         tokens = tuple(
             (one.version, one.token)
-            for one in known
-            if self._estate.owner.owns(one.token)
+            for one in ring.tokens
+            if wanted.gone  # all of it: what we gave away to one that has been asked before us, that one has not told
+            or self._estate.owner.owns(one.token)
             or (one.token.owner, one.token.birth) in dead  # nobody else speaks for them, and the heir goes beyond them
             or one.token.giver in births
         )

@@ -32,14 +32,13 @@ class Owners:
     reachable: dict[PeerName, float] = field(default_factory=dict)  # addresses believed to be free there
     away: dict[PeerName, int] = field(default_factory=dict)  # owners that cannot be reached: addresses owned
     lost: int = 0  # addresses of peers whose state is gone, until their heir has them
-    unknown: int = 0  # addresses whose token has not come yet
 
 
 def is_final(pending: Pending, ask: Ask, owners: Owners) -> bool:
     """Return whether waiting longer makes no sense: everybody who could help has said no."""
     if pending.is_claim:
         return any(ask.refused.values())
-    return ask.resting and not (ask.silent or owners.away or owners.unknown or owners.lost)
+    return ask.resting and not (ask.silent or owners.away or owners.lost)
 
 
 def refusal(
@@ -61,8 +60,6 @@ def refusal(
         reasons.append(f"{name(peer)} owns {count} of them and cannot be reached")
     if owners.lost:
         reasons.append(f"{owners.lost} belong to peers whose state is lost")
-    if owners.unknown:
-        reasons.append(f"{owners.unknown} have no known owner yet")
     if contested:
         reasons.append("some are contested")
     text = f"no address of {pending.subnet} is free"
@@ -92,7 +89,7 @@ def _claim_refusal(
     for peer in owners.reachable:
         did = "cannot give it away now" if ask.tried.get(peer) else "did not answer"
         return NotReadyError(f"address {address} belongs to peer {name(peer)}, which {did}")
-    return NotReadyError(f"nobody is known to own address {address} yet")
+    return NotReadyError(f"address {address} belongs to this peer, which gives none away now")
 
 
 def _names(peers: Iterable[PeerName], name: Callable[[PeerName], str]) -> str:

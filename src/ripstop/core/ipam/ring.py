@@ -9,6 +9,8 @@ version counts.  From this follows all that matters:
   for its own that is not, however late, doubled, lost or out of order the news comes.
 - Merging is taking the maximum at every address: commutative, associative, idempotent.
 - Tokens may be split and joined freely, for a new token's version is above all that its addresses ever had.
+- Part of a token is as true as the whole.  Where a shorter one replaces a token, the rest of that stays (`_beyond`), so
+  no address is ever without an owner, and nobody takes what merely has not been heard of for what nobody has.
 
 What two writers wrote at one version (a disk restored from an old copy, a cloned host) is settled by the order of the
 owners' names, the same everywhere, and reported by `rivals`: the allocator then keeps its hands off that range.
@@ -20,6 +22,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2s
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from ripstop.core.address import Range
 from ripstop.core.ipam.messages import RingStart, Token
@@ -91,7 +95,7 @@ class Segment:
 class Change:
     """What an operation did to the set of tokens."""
 
-    written: tuple[Stamped, ...] = ()
+    written: tuple[Stamped, ...] = ()  # without what follows from the ring's start
     dropped: tuple[int, ...] = ()  # starts of tokens that no address needs any more
 
 
@@ -114,7 +118,7 @@ class Ring:
 
     @property
     def segments(self) -> list[Segment]:
-        """Who owns what, in order; addresses whose token has not come yet are in none."""
+        """Who owns what, in order, as far as is known here; no address is in none."""
         if self._segments is None:
             self._segments = resolve(self._tokens.values())
         return self._segments
@@ -169,14 +173,11 @@ class Ring:
         Raises:
             ValueError: a token reaches beyond the universe; nothing of the news was taken.
         """
-        taken: dict[int, Stamped] = {}
+        news = list(news)
         for one in news:
             if not self.fits(one):
                 raise ValueError(f"token {one.token.start}-{one.token.end} is not within {self.universe}")
-            known = taken.get(one.token.start) or self._tokens.get(one.token.start)
-            if known is None or one.rank > known.rank:
-                taken[one.token.start] = one
-        return self._write(taken)
+        return self._write(news)
 
     def grant(self, given: Range, to: Owner, owner: Owner, free: Callable[[Range], int]) -> Change:
         """Give addresses of `owner` to another peer.
@@ -203,7 +204,7 @@ class Ring:
             written += [self._stamp(version, rest, owner, owner, free(rest)) for rest in (before, after) if rest]
             written.append(self._stamp(version, middle, to, owner, len(middle)))
         kept = subtract(self.ranges(owner), [given])
-        change = self._write({one.token.start: one for one in written})
+        change = self._write(written)
         _must(self.ranges(owner) == kept, f"giving {given} changed more than that")
         return change
 
@@ -227,27 +228,23 @@ class Ring:
             free: how many addresses of a range are free, for the hints in the tokens.
         """
         left = [(part.range, part.stamped.version) for part in self.segments if is_left(part.stamped.token)]
-        known = [part.range for part in self.segments]
-        # Of a gap nobody knows any more to whom it was given next: it goes where its first owner's addresses go.
-        for first in self._first:
-            if is_left(first.token):
-                left += [(gap, 0) for gap in subtract([first.range], known)]
         written: list[Stamped] = []
         for run, version in left:
             astray = [Range(one, one + 1) for one in sorted(strays) if one in run]
             written += [self._stamp(version + fence, one, strays[one.start], heir, 0) for one in astray]
             rest = subtract([run], astray)
             written += [self._stamp(version + fence, one, heir, heir, free(one)) for one in rest]
-        return self._write({one.token.start: one for one in written})
+        return self._write(written)
 
     def confirm(self, owner: Owner, was_given: Callable[[Token], bool]) -> Change:
         """Write tokens of `owner` anew that another peer wrote, so that they count whatever becomes of that peer."""
-        written = {
-            part.start: self._stamp(part.stamped.version + 1, part.range, owner, owner, part.stamped.token.free)
-            for part in self.segments
-            if owner.owns(part.stamped.token) and was_given(part.stamped.token)
-        }
-        return self._write(written)
+        return self._write(
+            [
+                self._stamp(part.stamped.version + 1, part.range, owner, owner, part.stamped.token.free)
+                for part in self.segments
+                if owner.owns(part.stamped.token) and was_given(part.stamped.token)
+            ]
+        )
 
     def knows(self, news: Stamped) -> bool:
         """Return whether exactly this token counts here."""
@@ -256,13 +253,13 @@ class Ring:
     def join(self, owner: Owner, free: Callable[[Range], int]) -> Change:
         """Write one token where `owner` has several side by side, so that the ring stays small."""
         owned = self.ranges(owner)
-        written: dict[int, Stamped] = {}
+        written: list[Stamped] = []
         for one in owned:
             parts = self.within(one)
             whole = all(part.range == part.stamped.range for part in parts)  # no part stands for addresses elsewhere
             if len(parts) > 1 and whole:
                 version = max(part.stamped.version for part in parts) + 1
-                written[one.start] = self._stamp(version, one, owner, owner, free(one))
+                written.append(self._stamp(version, one, owner, owner, free(one)))
         change = self._write(written)
         _must(self.ranges(owner) == owned, "joining tokens changed who owns what")
         return change
@@ -272,24 +269,35 @@ class Ring:
         token = Token(run.start, owner.name, free, run.end, owner.birth, giver.birth)
         return Stamped(max(version, known.version + 1) if known else version, token)
 
-    def _write(self, written: dict[int, Stamped]) -> Change:
+    def _write(self, tokens: Iterable[Stamped]) -> Change:
+        """Take in tokens; where another has the same start, the one of higher rank counts, and beyond it the other."""
+        written: dict[int, Stamped] = {}
+        for one in tokens:
+            rest: Stamped | None = one
+            while rest is not None:
+                known = self._tokens.get(rest.token.start)
+                if known is None or rest.rank > known.rank:
+                    self._tokens[rest.token.start] = written[rest.token.start] = rest
+                    rest = known and _beyond(known, rest)
+                else:
+                    rest = _beyond(rest, known)
         if not written:
             return Change()
-        self._tokens.update(written)
         self._segments = None
         used = {segment.stamped.token.start for segment in self.segments}
         dropped = tuple(start for start in sorted(self._tokens) if start not in used)
         for start in dropped:
             del self._tokens[start]
         self._check()
-        return Change(tuple(written[start] for start in sorted(written) if start in used), dropped)
+        news = (written[start] for start in sorted(written) if start in used)
+        return Change(tuple(one for one in news if one.version > FIRST_VERSION), dropped)
 
     def _check(self) -> None:
         at = self.universe.start
         for segment in self.segments:
-            if not at <= segment.start < segment.end <= self.universe.end:
-                raise AssertionError(f"segment {segment} is out of order")
+            _must(at == segment.start < segment.end, f"segment {segment} is out of order")
             at = segment.end
+        _must(at == self.universe.end, f"the ring ends at {at}")
 
 
 def ring_id(start: RingStart) -> str:
@@ -334,6 +342,14 @@ def resolve(tokens: Iterable[Stamped]) -> list[Segment]:
         else:
             segments.append(Segment(low, high, best))
     return segments
+
+
+def _beyond(one: Stamped, other: Stamped) -> Stamped | None:
+    """Return what a token says of the addresses after another one's; it stays true, whoever has these by now."""
+    end = other.token.end
+    if one.token.end <= end:
+        return None
+    return Stamped(one.version, replace(one.token, start=end, free=min(one.token.free, one.token.end - end)))
 
 
 def _must(holds: bool, what: str) -> None:

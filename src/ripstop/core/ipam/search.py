@@ -106,10 +106,9 @@ class Search:
 
     def _sort_out(self, want: Range) -> Owners:
         ring, owner = self._estate.ring, self._estate.owner
-        owners = Owners(unknown=len(want))
+        owners = Owners()
         for segment in ring.within(want) if ring else ():
             size, token = len(segment.range.intersection(want)), segment.stamped.token
-            owners.unknown -= size
             if owner.owns(token):
                 continue
             if self.is_lost(token):
