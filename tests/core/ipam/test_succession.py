@@ -5,8 +5,9 @@ from random import Random
 from ripstop.core.address import Range
 from ripstop.core.effects import Tell
 from ripstop.core.errors import ConflictError, NotFoundError, NotReadyError, RequestError
-from ripstop.core.ipam.messages import SpaceWanted, Word, WordWanted
+from ripstop.core.ipam.messages import SpaceWanted, Token, Word, WordWanted
 from ripstop.core.ipam.paxos import Consensus
+from ripstop.core.ipam.probate import MAX_TOLD
 from ripstop.core.names import RequestId
 from tests.core.ipam.world import UNIVERSE, World, peer_name
 
@@ -428,6 +429,29 @@ def test_the_living_tell_an_heir_what_they_gave_away() -> None:
     effects = world.allocator(3).hear(two, asked, world.now)
     (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
     assert (given.start + 1, four) in {(token.start, token.owner) for _, token in word.tokens}
+
+
+def test_a_ring_too_torn_to_be_told_of_is_asked_for_again() -> None:
+    world = World(3, Random(1), Range(0, 1 << 16), Consensus(3))
+    world.prime(1)
+    world.run(3.0)
+    world.power_off(3)
+    births = {part.owner: part.stamped.token.birth for part in world.ring(1).segments}
+    two, three = peer_name(2), peer_name(3)
+    torn = [(100, Token(at, two, 1, at + 1, births[two], births[two])) for at in range(0, 2 * MAX_TOLD, 2)]
+    ring = world.ring(1).id
+    world.allocator(1).hear(two, Word(ring, 0, tokens=tuple(torn)), world.now)
+    wanted = WordWanted(ring, 1, births[two], gone=((three, births[three], 0),))
+    effects = world.allocator(1).hear(two, wanted, world.now)
+    (word,) = [effect.body for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)]
+    assert "ranges, too many to tell of" in word.refusal
+    assert (word.refused, word.tokens) == ((), ())
+    joined = Token(0, two, 1, 1 << 15, births[two], births[two])
+    world.allocator(1).hear(two, Word(ring, 0, tokens=((101, joined),)), world.now)
+    effects = world.allocator(1).hear(two, wanted, world.now)
+    assert [
+        effect.body.refusal for effect in effects if isinstance(effect, Tell) and isinstance(effect.body, Word)
+    ] == [""]
 
 
 def test_one_that_came_back_and_died_for_good_can_be_written_off_after_all() -> None:

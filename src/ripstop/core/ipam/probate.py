@@ -14,6 +14,8 @@ from ripstop.core.ipam.search import Search
 from ripstop.core.ipam.succession import Succession
 from ripstop.core.names import PeerName
 
+MAX_TOLD = 16384  # tokens in one message, which may have 1 MiB; neighbours become one in quiet times
+
 
 class Probate:
     """Keeps the estate in step with the succession, so that what a word promises is true when it leaves."""
@@ -79,6 +81,10 @@ class Probate:
         if verdict.refusal:
             self.write_off(verdict.ours, out, verdict.ours)
             out.tell(peer, succession.word(ring.id, wanted.nonce, verdict.refusal, verdict.refused))
+            return
+        if wanted.gone and len(ring.tokens) > MAX_TOLD:
+            text = f"the ring has {len(ring.tokens)} ranges, too many to tell of; it is asked again"
+            out.tell(peer, succession.word(ring.id, wanted.nonce, text))
             return
         self._estate.confirm(frozenset(birth for _, birth, _ in wanted.gone if birth), out)
         succession.promise(peer, wanted, out)
