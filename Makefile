@@ -7,7 +7,7 @@ BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h bpf/lib/*.h bpf/Makefile)
 DEBIAN := clang llvm libbpf1 libbpf-dev linux-libc-dev gcc libc6-dev musl-tools make bpftool nftables iproute2 \
           util-linux strace iputils-ping bind9-dnsutils iperf3 tcpdump python3 python3-venv \
           containerd runc containernetworking-plugins iptables busybox-static \
-          curl openssl strace
+          curl openssl
 DEBIAN_NAMES := dnsperf dnsmasq-base
 DEBIAN_QEMU := qemu-system-x86 busybox-static ipvsadm apparmor
 
