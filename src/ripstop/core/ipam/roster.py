@@ -23,9 +23,6 @@ class Roster:
             self._members = {name: Member(birth, standing=Standing.KNOWN) for name, birth in births}
         self._lives = {(name, member.birth): member.life for name, member in self._members.items()}
 
-    def __contains__(self, peer: PeerName) -> bool:
-        return peer in self._members
-
     def __iter__(self) -> Iterator[Key]:
         """Go through all as they are now, by name."""
         return iter(sorted((name, member.birth) for name, member in self._members.items()))
@@ -73,7 +70,7 @@ class Roster:
                 self._put(peer, Member(birth, life, before.standing), out)
             return False
         was_counted = before is not None and before.standing is not Standing.NEW
-        is_blank = before is not None and was_counted and (peer, before.birth) not in settled
+        is_blank = was_counted and (peer, self.birth(peer)) not in settled
         standing = Standing.BLANK if is_blank else Standing.NEW
         self._put(peer, Member(birth, max(life, self.life((peer, birth))), standing), out)
         return True
