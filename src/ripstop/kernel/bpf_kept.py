@@ -74,9 +74,8 @@ def find(pins: Path, build: str, maps: Sequence[str], programs: Sequence[str]) -
 
 
 def keep(loaded: LoadedObject, pins: Path, build: str, programs: Sequence[str]) -> None:
-    """Keep programs for the next one, in place of those of other builds; a kernel that refuses is asked next time."""
+    """Keep programs for the next one, in a place that is `forget`'s; a kernel that refuses is asked next time."""
     home = pins / f"{_PREFIX}{build}"
-    forget(pins)
     with contextlib.suppress(OSError):
         home.mkdir(mode=0o700)
         for name in programs:
@@ -84,11 +83,18 @@ def keep(loaded: LoadedObject, pins: Path, build: str, programs: Sequence[str]) 
 
 
 def forget(pins: Path) -> None:
-    """Keep no programs of any build."""
-    for home in pins.glob(f"{_PREFIX}*"):
-        for path in home.iterdir():
-            path.unlink(missing_ok=True)
-        home.rmdir()
+    """Keep no programs of any build.
+
+    Raises:
+        KernelError: they cannot be taken away, and must not be taken over later.
+    """
+    try:
+        for home in pins.glob(f"{_PREFIX}*"):
+            for path in home.iterdir():
+                path.unlink(missing_ok=True)
+            home.rmdir()
+    except OSError as error:
+        raise KernelError("unpin programs", str(pins), error.errno or errno.EIO) from None
 
 
 def _opened(path: Path, undo: contextlib.ExitStack) -> int:

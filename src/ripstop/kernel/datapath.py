@@ -120,6 +120,8 @@ class Datapath:
             raise KernelError("make pin directory", str(home), error.errno or errno.EIO) from None
         build = bpf_kept.digest(OBJECT)
         kept = bpf_kept.find(home, build, abi.PINNED, PROGRAMS)
+        if kept is None:
+            bpf_kept.forget(home)  # first: they refer to the maps of before, some of which may be made anew
         loaded = kept or bpf.OpenObject(OBJECT).load(home, abi.PINNED)
         datapath = cls(home, loaded, fast)
         try:
