@@ -67,12 +67,17 @@ def shares(host: Host) -> dict[str, int]:
         return {}
 
 
+def come_up(nodes: Nodes) -> tuple[Host, ...]:
+    """Start daemon and agent on all nodes, and wait until pods could run there."""
+    for host in nodes.lab.hosts:
+        nodes.start(host, "daemon", "agent")
+    eventually(lambda: all(has_network(nodes.api, host.name) for host in nodes.lab.hosts), 60)
+    return nodes.lab.hosts
+
+
 def test_a_cluster_comes_up_loses_a_node_while_agents_are_down_and_takes_its_addresses_back_once(nodes: Nodes) -> None:
     lab, api = nodes.lab, nodes.api
-    one, two, three = lab.hosts
-    for host in lab.hosts:
-        nodes.start(host, "daemon", "agent")
-    eventually(lambda: all(has_network(api, host.name) for host in lab.hosts), 60)
+    one, two, three = come_up(nodes)
     for host in lab.hosts:
         container = lab.container(f"{host.name}c1")
         host.attach(container, gateway=True)
@@ -106,10 +111,7 @@ def test_a_cluster_comes_up_loses_a_node_while_agents_are_down_and_takes_its_add
 
 def test_work_is_finished_for_an_agent_that_died_after_it_had_addresses_taken_back(nodes: Nodes) -> None:
     lab, api = nodes.lab, nodes.api
-    one, two, three = lab.hosts
-    for host in lab.hosts:
-        nodes.start(host, "daemon", "agent")
-    eventually(lambda: all(has_network(api, host.name) for host in lab.hosts), 60)
+    one, two, three = come_up(nodes)
     peer = PeerName(three.status().name)
     nodes.stop(one, "agent")
     nodes.stop(two, "agent")
